@@ -1,0 +1,1 @@
+"""nijika turns any HTTP worker into a paid API."""

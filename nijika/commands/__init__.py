@@ -1,0 +1,1 @@
+"""The commands of `nijika`, one noun a file; each adds its own parsers."""

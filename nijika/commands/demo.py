@@ -1,0 +1,39 @@
+"""`nijika demo`: everything at once on this machine, until Ctrl-C."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from nijika import logs
+from nijika.commands.setting import Parsers
+from nijika.config import load
+from nijika.local import demo
+from nijika.local.ground import data_directory, with_secret
+
+
+def add_to(parsers: Parsers) -> None:
+    """The one command."""
+    help = "run PostgreSQL, the worker and the gateway here, with a demo account, until Ctrl-C"  # noqa: A001
+    parser = parsers.add_parser("demo", help=help, description=f"{help[:1].upper()}{help[1:]}.")
+    parser.add_argument("--port", type=_port, metavar="N", help="default: [server] port")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where it keeps its data; default: data/ beside F")
+    parser.add_argument("--config", type=Path, metavar="F", help="default: config.toml here, or the one of the package")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    logs.configure()
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # the screen belongs to the curl line
+    config = load(arguments.config or demo.configuration_file())
+    if arguments.config is None:
+        config = config.model_copy(update={"directory": Path()})
+    data = data_directory(config, arguments.data)
+    demo.run(with_secret(config, data), data, port=arguments.port)
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:  # noqa: PLR2004 (16 bits)
+        raise ValueError
+    return port

@@ -1,0 +1,105 @@
+"""`nijika user`: who has an account here."""
+
+import argparse
+from typing import Any
+
+import asyncpg
+
+from nijika import credits, request_id
+from nijika.commands.key import make
+from nijika.commands.setting import Parsers, Work, parser, show, table, user, working
+from nijika.errors import CommandError
+from nijika.ledger.grant import grant
+from nijika.store import users
+
+COLUMNS = ("id", "name", "email", "role", "account", "available", "held", "spent", "suspended")
+
+
+def add_to(parsers: Parsers) -> None:
+    """The commands of this noun."""
+    nouns = parsers.add_parser("user", help="add, list, show, suspend or resume users").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    add = parser(nouns, "add", "add a user with an account and a first key, and print the key", _add, json=True)
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--email", metavar="E")
+    add.add_argument("--credits", metavar="N", help="decimal text; default: [credits] signup_bonus")
+    add.add_argument("--role", default="user", choices=("user", "moderator", "admin"))
+    parser(nouns, "list", "list all users", _list, json=True)
+    for name, help, run in (  # noqa: A001 (argparse's word)
+        ("show", "show one user", _show),
+        ("suspend", "refuse all keys of a user's account", _suspend),
+        ("resume", "let a suspended user's keys in again", _resume),
+    ):
+        parser(nouns, name, help, run, json=True).add_argument("user", metavar="USER", help="number, e-mail or name")
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    amount = None if arguments.credits is None else credit(arguments.credits)
+    if not arguments.name.strip():
+        raise CommandError("A user needs a name.")
+
+    async def add(work: Work) -> dict[str, Any]:
+        if await users.find(work.connection, arguments.name):
+            raise CommandError(f'There is a user "{arguments.name}" already.')
+        try:
+            id, account = await users.add(  # noqa: A001 (the column's name)
+                work.connection, name=arguments.name, email=arguments.email, role=arguments.role
+            )
+        except asyncpg.UniqueViolationError:
+            raise CommandError(f"The e-mail {arguments.email} belongs to another user.") from None
+        given = work.config.credits.signup_bonus if amount is None else amount
+        if given:
+            await grant(work.connection, request_id.make(), account, given, "signup")
+        key = await make(work, account, "first key")
+        return {"user": id, "account": account, "api_key": key, "credits": credits.show(given)}
+
+    made = working(arguments, add)
+    show(arguments, made, (f"{name:8} {value}" for name, value in made.items()))
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    rows = [row_of(row) for row in working(arguments, lambda work: users.everyone(work.connection))]
+    show(arguments, rows, table(rows, COLUMNS))
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    row = row_of(working(arguments, lambda work: user(work, arguments.user)))
+    show(arguments, row, (f"{name:10} {'-' if value is None else value}" for name, value in row.items()))
+    return 0
+
+
+def _suspend(arguments: argparse.Namespace) -> int:
+    return _set_suspended(arguments, suspended=True)
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    return _set_suspended(arguments, suspended=False)
+
+
+def _set_suspended(arguments: argparse.Namespace, *, suspended: bool) -> int:
+    async def change(work: Work) -> asyncpg.Record:
+        row = await user(work, arguments.user)
+        await users.suspend(work.connection, row["account"], suspended=suspended)
+        return await user(work, str(row["id"]))
+
+    row = row_of(working(arguments, change))
+    show(arguments, row, [f"{row['name']} is {'suspended' if suspended else 'active'}."])
+    return 0
+
+
+def row_of(record: asyncpg.Record) -> dict[str, Any]:
+    """A user as commands print it, amounts as decimal text."""
+    row = {name: record[name] for name in ("id", "name", "email", "role", "account")}
+    row |= {name: credits.show(record[name]) for name in ("available", "held", "granted", "spent")}
+    return row | {"suspended": record["suspended_at"], "created": record["created_at"]}
+
+
+def credit(text: str) -> int:
+    """An amount from the command line; CommandError if it is none."""
+    try:
+        return credits.parse(text)
+    except ValueError as error:
+        raise CommandError(f'"{text}" is no amount: {error}.') from None

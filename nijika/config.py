@@ -1,0 +1,202 @@
+"""config.toml as a typed tree; a file with mistakes tells all of them at once."""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError
+
+from nijika import rules, toml
+from nijika.credits import Amount
+from nijika.errors import ConfigError, Mistake
+from nijika.middlewares import MIDDLEWARES
+from nijika.middlewares.rate_limit import PerTime, per_time
+from nijika.module import Middleware, Module, Plugin, Settings
+from nijika.plugins import PLUGINS
+from nijika.proxy.place import base_url
+from nijika.toml import Unset
+
+M = TypeVar("M", bound=Module)
+
+
+class Server(Settings):
+    """`[server]`: where nijika listens, and how long it waits for callers."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    public_url: str = "http://127.0.0.1:8080"
+    processes: Literal[1] = 1
+    head_seconds: PositiveFloat = 10
+    idle_seconds: PositiveFloat = 75
+    body_seconds: PositiveFloat = 30
+    write_seconds: PositiveFloat = 60
+    drain_seconds: PositiveFloat = 30
+    secrets: tuple[str, ...] = ()
+
+
+class Database(Settings):
+    """`[database]`: "embedded" starts PostgreSQL from the wheel, in data/."""
+
+    url: Annotated[str, Field(pattern=r"^(embedded|postgres(ql)?://.+)$")] = "embedded"
+    connections_max: PositiveInt = 10
+
+
+class LedgerSettings(Settings):
+    """`[ledger]`: how long a process may be silent before its open charges are refunded."""
+
+    lease_seconds: Annotated[float, Field(ge=2)] = 30
+
+
+class Credits(Settings):
+    """`[credits]`: what a new account begins with."""
+
+    signup_bonus: Amount = 0
+
+
+class Provider(Settings):
+    """One provider of sign-in; the addresses are for GitHub Enterprise and self-managed GitLab."""
+
+    client_id: str
+    client_secret: str
+    authorize_url: str | None = None
+    token_url: str | None = None
+    api_url: str | None = None
+    trust_email: bool = False
+
+
+class Login(Settings):
+    """`[login]`: a provider whose variables are unset is off."""
+
+    first_user_is_admin: bool = False
+    github: Provider | None = None
+    gitlab: Provider | None = None
+
+
+class WakeSettings(Settings):
+    """How a worker that was scaled to zero is woken."""
+
+    path: Annotated[str, Field(pattern=r"^/")]
+    seconds: PositiveFloat
+
+
+class UpstreamSettings(Settings):
+    """`[upstreams.NAME]`: a worker, at one address or several."""
+
+    urls: Annotated[tuple[Annotated[str, AfterValidator(base_url)], ...], Field(min_length=1)]
+    headers: dict[str, str] = Field(default_factory=dict)
+    connect_seconds: PositiveFloat = 5
+    first_byte_seconds: PositiveFloat = 150
+    idle_seconds: PositiveFloat = 60
+    total_seconds: PositiveFloat = 600
+    wake: WakeSettings | None = None
+    max_rate: Annotated[PerTime, BeforeValidator(per_time)] | None = None
+
+
+class Config(Settings):
+    """The whole file; `directory` is its folder, from which relative paths count."""
+
+    server: Server = Server()
+    database: Database = Database()
+    ledger: LedgerSettings = LedgerSettings()
+    credits: Credits = Credits()
+    login: Login = Login()
+    middlewares: tuple[Middleware, ...] = ()
+    upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)
+    routes: tuple[Plugin, ...] = ()
+    directory: Path = Path()
+
+
+def load(file: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in `file`; ConfigError with all of its mistakes."""
+    tables = toml.read(file, environment)
+    mistakes = list(_unset(tables))
+    modules = {name: tables.pop(name, []) for name in ("middlewares", "routes")}
+    links = list(_modules(modules["middlewares"], "middlewares", MIDDLEWARES, Middleware, file, mistakes))
+    plugins = list(_modules(modules["routes"], "routes", PLUGINS, Plugin, file, mistakes))
+    mistakes += _unknown_tables(tables)
+    config = _validated(tables, mistakes)
+    chain = [link for _, link in links]
+    mistakes += rules.chain(chain)
+    upstreams = tables.get("upstreams", {})
+    mistakes += rules.routes(plugins, chain, list(upstreams) if isinstance(upstreams, dict) else [])
+    if config is not None:
+        mistakes += rules.secrets(config.server.host, config.server.secrets)
+        mistakes += rules.public_url(config.server.public_url)
+    if mistakes or config is None:
+        raise ConfigError(str(file), mistakes)
+    return config.model_copy(
+        update={"middlewares": tuple(chain), "routes": tuple(plugin for _, plugin in plugins), "directory": file.parent}
+    )
+
+
+def _validated(tables: dict[str, Any], mistakes: list[Mistake]) -> Config | None:
+    try:
+        return Config.model_validate(tables)
+    except ValidationError as error:
+        mistakes += toml.mistakes(error, Config)
+        return None
+
+
+def _unknown_tables(tables: dict[str, Any]) -> Iterator[Mistake]:
+    known = [name for name in toml.fields(Config) if name != "directory"]
+    for name in [name for name in tables if name not in known]:
+        del tables[name]
+        yield Mistake(name, "is not a table of config.toml", toml.did_you_mean(name, known))
+
+
+def _unset(tables: dict[str, Any]) -> Iterator[Mistake]:
+    """Variables that are missing where they are needed; the tables are mended where they are not."""
+    login = tables.get("login")
+    for provider in ("github", "gitlab"):
+        if isinstance(login, dict) and any(toml.unset(login.get(provider))):
+            del login[provider]
+    server = tables.get("server")
+    if isinstance(server, dict) and isinstance(server.get("secrets"), list):
+        secrets = server["secrets"]
+        missing = [text for text in secrets if isinstance(text, Unset)]
+        server["secrets"] = [text for text in secrets if not isinstance(text, Unset)]
+        if missing and not rules.is_loopback(str(server.get("host", "127.0.0.1"))):
+            yield from (Mistake("server.secrets", f"the variable {name} is not set") for name in missing)
+    for path, name in toml.unset(tables):
+        yield Mistake(toml.written(path), f"the variable {name} is not set")
+
+
+def _modules(
+    entries: Any, kind: str, table: Mapping[str, type[M]], base: type[M], file: Path, mistakes: list[Mistake]
+) -> Iterator[tuple[int, M]]:
+    """Each entry of `[[kind]]` that is right, with its place; what is wrong goes to `mistakes`."""
+    if not isinstance(entries, list):
+        mistakes.append(Mistake(kind, f"is a list of tables, written [[{kind}]]"))
+        return
+    for index, entry in enumerate(entries):
+        module = _class(entry, table, base, file)
+        if isinstance(module, str):
+            hint = toml.did_you_mean(str(entry.get("use", "")), table) if isinstance(entry, dict) else ""
+            mistakes.append(Mistake(f"{kind}[{index}].use", module, hint if ":" not in hint[:3] else ""))
+            continue
+        try:
+            yield index, module.model_validate(entry)
+        except ValidationError as error:
+            mistakes += toml.mistakes(error, module, kind, index)
+
+
+def _class(entry: Any, table: Mapping[str, type[M]], base: type[M], file: Path) -> type[M] | str:
+    """The class that reads a table, or what is wrong with its `use`."""
+    use = entry.get("use") if isinstance(entry, dict) else None
+    if not isinstance(use, str):
+        return "is missing"
+    if ":" not in use:
+        return table.get(use) or f'there is no "{use}"'
+    module_name, _, class_name = use.partition(":")
+    if str(file.parent.resolve()) not in sys.path:
+        sys.path.insert(0, str(file.parent.resolve()))
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        return f'"{use}" cannot be loaded: {error}'
+    if not (isinstance(found, type) and issubclass(found, base)):
+        return f'"{use}" is not a {base.__name__}'
+    return found

@@ -1,0 +1,282 @@
+"""What can go wrong, each with the sentence that a person reads and the status that HTTP gives it."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+
+class Problem(Exception):
+    """A refusal or failure that the caller is told of (RFC 9457); `problems` turns it into an answer.
+
+    `detail` is a sentence for the caller, `headers` go onto the answer, `members` into its JSON.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Something broke on our side"
+    detail: ClassVar[str] = "The gateway met an error of its own. Nothing was charged; please try again."
+    closes: ClassVar[bool] = False  # whether the connection's framing or pace can no longer be trusted
+
+    def __init__(
+        self, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **members: object
+    ) -> None:
+        super().__init__(detail or self.detail)
+        self.headers = dict(headers or {})
+        self.members = members
+
+
+class BadRequest(Problem):
+    """The request cannot be understood, or must not be."""
+
+    status = 400
+    code = "bad-request"
+    title = "The request is malformed"
+    detail = "The request does not follow HTTP/1.1 (RFC 9112)."
+    closes = True
+
+
+class BadPath(BadRequest):
+    """The target has more than one reading, so that rules and worker might disagree about it."""
+
+    code = "bad-path"
+    title = "The path is not in its canonical form"
+    detail = "Write the path plainly: no dot segments, no empty ones, no encoded slash, backslash or control character."
+
+
+class BadHost(BadRequest):
+    """The Host field is no host."""
+
+    code = "bad-host"
+    title = "The Host field is not valid"
+    detail = "The Host field must hold one host name or address, and a port if need be."
+
+
+class BadParameter(Problem):
+    """A parameter of a route of nijika's own is missing or wrong."""
+
+    status = 400
+    code = "bad-parameter"
+    title = "A parameter is not valid"
+
+
+class MissingKey(Problem):
+    """A key is needed and none was sent."""
+
+    status = 401
+    code = "missing-key"
+    title = "An API key is needed"
+    detail = "Send your key in the field X-API-Key, or as Authorization: Bearer."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="nijika"'})
+
+
+class InvalidKey(Problem):
+    """The key is malformed, unknown, revoked or expired; which of them is not told."""
+
+    status = 401
+    code = "invalid-key"
+    title = "The API key is not valid"
+    detail = "The key is unknown, revoked or expired. Check it for typing errors, or make a new one."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="nijika", error="invalid_token"'})
+
+
+class InsufficientCredits(Problem):
+    """The account holds less than the price; amounts are decimal text."""
+
+    status = 402
+    code = "insufficient-credits"
+    title = "Not enough credits"
+
+    def __init__(self, *, price: str, balance: str) -> None:
+        super().__init__(
+            f"This call costs {price} credits and the account has {balance}.", price=price, balance=balance
+        )
+
+
+class Suspended(Problem):
+    """The account is suspended."""
+
+    status = 403
+    code = "account-suspended"
+    title = "The account is suspended"
+    detail = "This account has been suspended by the operator. Nothing was charged."
+
+
+class OutOfScope(Problem):
+    """The key exists, but not for this route."""
+
+    status = 403
+    code = "key-out-of-scope"
+    title = "The key is not allowed on this route"
+    detail = "This key was made for other routes. Use another key, or make one for this route."
+
+
+class NotFound(Problem):
+    """There is nothing at this address."""
+
+    status = 404
+    code = "not-found"
+    title = "Nothing is here"
+    detail = "There is nothing at this address."
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, the method does not."""
+
+    status = 405
+    code = "method-not-allowed"
+    title = "The method is not allowed here"
+
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
+        names = ", ".join(sorted(allowed))
+        super().__init__(f"{method} is not possible here; use {names or 'another method'}.", headers={"Allow": names})
+
+
+class RequestTimeout(Problem):
+    """The caller's request came too slowly."""
+
+    status = 408
+    code = "request-timeout"
+    title = "The request came too slowly"
+    detail = "The request did not arrive in time. Nothing was charged."
+    closes = True
+
+
+class BodyTooLarge(Problem):
+    """The body is larger than the route takes."""
+
+    status = 413
+    code = "body-too-large"
+    title = "The body is too large"
+    closes = True
+
+    def __init__(self, bytes_max: int) -> None:
+        super().__init__(f"This route takes bodies of up to {bytes_max} bytes.", bytes_max=bytes_max)
+
+
+class UnsupportedType(Problem):
+    """The body's type is not one that the route takes."""
+
+    status = 415
+    code = "unsupported-type"
+    title = "The type of the body is not supported"
+
+    def __init__(self, accepted: Sequence[str]) -> None:
+        names = ", ".join(accepted)
+        super().__init__(f"This route takes {names}; say which in Content-Type.", headers={"Accept": names})
+
+
+class ExpectationFailed(Problem):
+    """An Expect field with something else than 100-continue."""
+
+    status = 417
+    code = "expectation-failed"
+    title = "The expectation cannot be met"
+    detail = "The only expectation that is understood is 100-continue."
+
+
+class CallerGone(Problem):
+    """The caller hung up; nobody reads this, but the log tells of it."""
+
+    status = 499
+    code = "caller-gone"
+    title = "The caller hung up"
+    detail = "The caller closed the connection before its request was complete."
+
+
+class TooManyRequests(Problem):
+    """A rate rule is exhausted; `retry_after` is in whole seconds."""
+
+    status = 429
+    code = "too-many-requests"
+    title = "Too many requests"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"Please try again in {retry_after} second{'s' if retry_after != 1 else ''}.",
+            headers={"Retry-After": str(retry_after)},
+        )
+
+
+class UpstreamFailed(Problem):
+    """The worker cannot be reached, or its answer is broken."""
+
+    status = 502
+    code = "upstream-failed"
+    title = "The worker failed"
+    detail = "The service behind this route did not give a proper answer. Nothing was charged."
+
+
+class UpstreamUnavailable(Problem):
+    """The worker sheds load or is still starting; `retry_after` is in whole seconds."""
+
+    status = 503
+    code = "upstream-unavailable"
+    title = "The worker is busy"
+    detail = "The service behind this route is busy or still starting. Nothing was charged; please try again."
+
+    def __init__(self, retry_after: int = 5) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after)})
+
+
+class LedgerUnavailable(Problem):
+    """The database does not answer, so nothing can be charged and nothing is forwarded."""
+
+    status = 503
+    code = "ledger-unavailable"
+    title = "Accounts are out of reach"
+    detail = "Accounts cannot be read at the moment. Nothing was charged; please try again."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "5"})
+
+
+class ChargeLost(Problem):
+    """The charge was refunded by another hand while the worker worked; its result must not be given away."""
+
+    status = 503
+    code = "charge-lost"
+    title = "The charge expired"
+    detail = "The hold on the account ended before the work did. Nothing was charged; please try again."
+
+
+class UpstreamTimeout(Problem):
+    """The worker took too long."""
+
+    status = 504
+    code = "upstream-timeout"
+    title = "The worker took too long"
+    detail = "The service behind this route did not answer in time. Nothing was charged."
+
+
+class Mistake(NamedTuple):
+    """One mistake in config.toml: where (`routes[1].price`), what, and what to do about it ("" if that is plain)."""
+
+    path: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Read as one line."""
+        return f"{self.path}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ConfigError(Exception):
+    """config.toml is wrong; all of its mistakes at once."""
+
+    def __init__(self, file: str, mistakes: Sequence[Mistake]) -> None:
+        self.file = file
+        self.mistakes = list(mistakes)
+        lines = "\n".join(f"  {mistake}" for mistake in mistakes)
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        super().__init__(f"{file} has {count}:\n{lines}")
+
+
+class StartError(Exception):
+    """A sentence which tells the operator why nijika cannot start."""
+
+
+class CommandError(Exception):
+    """A sentence which tells the operator why a command did nothing."""

@@ -1,0 +1,177 @@
+"""Holds and settlements in PostgreSQL, one statement each; sent again under the same id until the outcome is known."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from nijika import credits
+from nijika.database import ACQUIRE_SECONDS, OUTAGE, Pool
+from nijika.errors import InsufficientCredits, LedgerUnavailable
+from nijika.ledger.charge import Charge
+
+RETRY_SECONDS = 10.0
+
+T = TypeVar("T")
+log = logging.getLogger("nijika.ledger")
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What to hold: `amount` micro-credits of `account`, for at most `seconds`; `id` is the request's."""
+
+    id: UUID
+    account: int
+    key: int
+    route: str
+    amount: int
+    seconds: float
+
+
+class Ledger:
+    """The ledger on `pool`; `owner` is this process. Every statement runs to its end, whoever stops waiting for it."""
+
+    def __init__(self, pool: Pool, owner: UUID) -> None:
+        self._pool = pool
+        self._owner = owner
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def hold(self, hold: Hold) -> Charge:
+        """Set the amount aside; committed when this returns.
+
+        InsufficientCredits if the account has less; LedgerUnavailable if the database does not answer, and then
+        nothing may be forwarded. A hold whose caller is cancelled meanwhile is refunded.
+        """
+        task = self._start(self._insist(lambda: self._hold(hold)))
+        try:
+            available = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._start(self._take_back(task, hold.id))
+            raise
+        except LedgerUnavailable:
+            # It may have been committed all the same.
+            self._start(self._take_back(task, hold.id))
+            raise
+        return Charge(self, hold.id, hold.amount, available)
+
+    async def settle(self, id: UUID, *, captured: int | None, status: int | None, reason: str | None) -> int | None:
+        """Capture `captured` micro-credits of a charge, or refund it all (None); committed when this returns.
+
+        Returns what the account has available then, or None if the charge had been settled the other way.
+        LedgerUnavailable if the database does not answer.
+        """
+        return await asyncio.shield(
+            self._start(self._insist(lambda: self._settle(id, captured=captured, status=status, reason=reason)))
+        )
+
+    async def close(self) -> None:
+        """Return when no statement is running any more."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _hold(self, hold: Hold) -> int:
+        try:
+            available = await self._pool.fetchval(
+                """WITH debit AS (
+                       UPDATE accounts SET available = available - $4, held = held + $4
+                        WHERE id = $2 AND available >= $4
+                       RETURNING available),
+                   charge AS (
+                       INSERT INTO charges (id, account, key, held, route, owner, deadline)
+                       SELECT $1, $2, $3, $4, $5, $6, clock_timestamp() + $7 * interval '1 second' FROM debit),
+                   entry AS (
+                       INSERT INTO journal (id, step, kind, account, available, held, granted, spent)
+                       SELECT $1, 0, 'hold', $2, -$4, $4, 0, 0 FROM debit)
+                   SELECT available FROM debit""",
+                hold.id,
+                hold.account,
+                hold.key,
+                hold.amount,
+                hold.route,
+                self._owner,
+                hold.seconds,
+                timeout=ACQUIRE_SECONDS,
+            )
+        except asyncpg.UniqueViolationError:
+            # An earlier try was committed although its answer was lost.
+            available = await self._available(hold.account)
+        if available is None:
+            balance = await self._available(hold.account)
+            raise InsufficientCredits(price=credits.show(hold.amount), balance=credits.show(balance))
+        return int(available)
+
+    async def _settle(self, id: UUID, *, captured: int | None, status: int | None, reason: str | None) -> int | None:
+        state = "refunded" if captured is None else "captured"
+        available: int | None = await self._pool.fetchval(
+            """WITH charge AS (
+                   UPDATE charges
+                      SET state = $2, captured = $3, status = $4, reason = $5, settled_at = clock_timestamp()
+                    WHERE id = $1 AND state = 'held'
+                   RETURNING account, held),
+               credit AS (
+                   UPDATE accounts a
+                      SET held = a.held - c.held, available = a.available + c.held - $3, spent = a.spent + $3
+                     FROM charge c WHERE a.id = c.account
+                   RETURNING a.available),
+               entry AS (
+                   INSERT INTO journal (id, step, kind, account, available, held, granted, spent, reason)
+                   SELECT $1, 1, CASE $2 WHEN 'captured' THEN 'capture' ELSE 'refund' END,
+                          account, held - $3, -held, 0, $3, $5 FROM charge)
+               SELECT available FROM credit""",
+            id,
+            state,
+            captured or 0,
+            status,
+            reason,
+            timeout=ACQUIRE_SECONDS,
+        )
+        if available is not None:
+            return available
+        # Settled before: by an earlier try of ours whose answer was lost, or by somebody else.
+        repeated: int | None = await self._pool.fetchval(
+            """SELECT a.available FROM charges c JOIN accounts a ON a.id = c.account
+                WHERE c.id = $1 AND c.state = $2 AND c.captured = $3""",
+            id,
+            state,
+            captured or 0,
+            timeout=ACQUIRE_SECONDS,
+        )
+        return repeated
+
+    async def _available(self, account: int) -> int:
+        return int(
+            await self._pool.fetchval("SELECT available FROM accounts WHERE id = $1", account, timeout=ACQUIRE_SECONDS)
+        )
+
+    async def _take_back(self, hold: "asyncio.Task[int]", id: UUID) -> None:
+        await asyncio.wait([hold])
+        try:
+            await self._insist(lambda: self._settle(id, captured=None, status=None, reason="hold-unanswered"))
+        except LedgerUnavailable:
+            log.error("charge %s: a hold of unknown outcome could not be taken back", id)
+
+    async def _insist(self, statement: Callable[[], Awaitable[T]]) -> T:
+        """Run the statement until its outcome is known, or RETRY_SECONDS are over."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + RETRY_SECONDS
+        pause = 0.05
+        while True:
+            try:
+                return await statement()
+            except OUTAGE as error:
+                if clock() + pause > deadline:
+                    log.error("the database does not answer: %s", error or type(error).__name__)
+                    raise LedgerUnavailable from error
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads retries; no secret)
+            pause = min(pause * 2, 1.0)
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task

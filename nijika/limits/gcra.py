@@ -1,0 +1,98 @@
+"""The generic cell rate algorithm in whole nanoseconds, and a bounded table of its states in memory.
+
+Source: ITU-T I.371, Annex A (virtual scheduling algorithm).
+"""
+
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`count` calls each `seconds`, of which `burst` may come at once."""
+
+    count: int
+    seconds: int
+    burst: int
+
+    @property
+    def interval(self) -> int:
+        """Nanoseconds from one call to the next, rounded up, so that there are never more than `count`."""
+        return -(-self.seconds * _SECOND // self.count)
+
+    @property
+    def window(self) -> int:
+        """Whole seconds in which an exhausted burst comes back."""
+        return _seconds(self.burst * self.interval)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a call may pass, how many more could now, and whole seconds until the next can and until all can."""
+
+    passes: bool
+    remaining: int
+    retry_after: int
+    reset: int
+
+
+class Memory:
+    """The state of up to `entries_max` callers under one rate.
+
+    A full table forgets the caller whose state is nearest to having no effect: an expired one if there is any.
+    """
+
+    def __init__(self, rate: Rate, *, entries_max: int, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self._rate = rate
+        self._entries_max = entries_max
+        self._clock = clock
+        # The theoretical arrival time (TAT) of each caller's next call; one heap item a caller, with a TAT that was
+        # true once. TATs only grow, so the true smallest is found by mending the top until it is true.
+        self._arrivals: dict[str, int] = {}
+        self._heap: list[tuple[int, str]] = []
+
+    def __len__(self) -> int:
+        """How many callers are known."""
+        return len(self._arrivals)
+
+    def take(self, caller: str) -> Decision:
+        """Count one call of `caller` if it may pass."""
+        rate, now = self._rate, self._clock()
+        interval = rate.interval
+        capacity = rate.burst * interval
+        known = self._arrivals.get(caller)
+        arrival = max(known or 0, now) + interval
+        ahead = arrival - now
+        if ahead > capacity:
+            return Decision(False, 0, _seconds(ahead - capacity), _seconds(ahead - interval))
+        if known is None:
+            self._make_room()
+            heapq.heappush(self._heap, (arrival, caller))
+        self._arrivals[caller] = arrival
+        return Decision(True, (capacity - ahead) // interval, 0, _seconds(ahead))
+
+    def peek(self, caller: str) -> Decision:
+        """What `take` would answer, without counting."""
+        rate, now = self._rate, self._clock()
+        capacity = rate.burst * rate.interval
+        ahead = max(self._arrivals.get(caller, 0) - now, 0)
+        free = (capacity - ahead) // rate.interval
+        return Decision(free > 0, free, 0 if free else _seconds(ahead + rate.interval - capacity), _seconds(ahead))
+
+    def _make_room(self) -> None:
+        while len(self._arrivals) >= self._entries_max:
+            arrival, caller = self._heap[0]
+            current = self._arrivals[caller]
+            if current > arrival:
+                heapq.heapreplace(self._heap, (current, caller))
+                continue
+            heapq.heappop(self._heap)
+            del self._arrivals[caller]
+
+
+def _seconds(nanoseconds: int) -> int:
+    return -(-nanoseconds // _SECOND)

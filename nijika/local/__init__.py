@@ -1,0 +1,1 @@
+"""What a machine without anything needs: PostgreSQL of its own, and the demo."""

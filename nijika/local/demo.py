@@ -1,0 +1,164 @@
+"""The demo: PostgreSQL, the worker and the gateway on this machine, an account with credit, and the line to try."""
+
+import asyncio
+import importlib.util
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import asyncpg
+
+from nijika import credits, request_id
+from nijika.config import Config
+from nijika.database import Connection
+from nijika.errors import StartError
+from nijika.ledger.grant import grant
+from nijika.local import ground
+from nijika.local.serving import address, bring_up_to_date, serve
+from nijika.server import bind
+from nijika.store import keys, users
+from nijika.store.vault import Vault, make_key
+
+NAME = "demo"
+UPSTREAM = "removebg"
+WORKER_SECONDS = 60
+STOP_SECONDS = 10
+
+
+def run(config: Config, data: Path, *, port: int | None) -> None:
+    """Run everything until SIGINT or SIGTERM, then stop all of it. StartError if something cannot start.
+
+    Main thread only.
+    """
+    if UPSTREAM not in config.upstreams:
+        raise StartError(f"The demo starts a worker for [upstreams.{UPSTREAM}], and config.toml has no such table.")
+    with bind(config.server.host, config.server.port if port is None else port) as sock:
+        _tell("starting PostgreSQL and the worker …")
+        with (
+            _worker() as worker,
+            ground.database(_embedded(config), data, lasting=True, progress=_tell) as database_url,
+        ):
+            config = _at(config, address(sock), _listening(worker))
+            key = asyncio.run(_account(config, database_url))
+            asyncio.run(serve(config, database_url, sock, announce=lambda: _announce(config, key)))
+            _tell("stopping …")
+
+
+def configuration_file() -> Path:
+    """config.toml of this folder, or the one that comes with the package."""
+    here = Path("config.toml")
+    return here if here.exists() else Path(__file__).with_name("config.toml")
+
+
+def sample() -> Path:
+    """The picture to try."""
+    packaged = Path(__file__).with_name("samples") / "mug.jpg"
+    return packaged if packaged.exists() else Path(__file__).parents[2] / "samples" / "mug.jpg"
+
+
+def _embedded(config: Config) -> Config:
+    return config.model_copy(update={"database": config.database.model_copy(update={"url": "embedded"})})
+
+
+def _at(config: Config, url: str, worker_url: str) -> Config:
+    """The configuration for the addresses that there really are."""
+    upstream = config.upstreams[UPSTREAM].model_copy(update={"urls": (worker_url,), "headers": {}})
+    return config.model_copy(
+        update={
+            "server": config.server.model_copy(update={"public_url": url}),
+            "upstreams": {**config.upstreams, UPSTREAM: upstream},
+        }
+    )
+
+
+@contextmanager
+def _worker() -> Iterator[subprocess.Popen[str]]:
+    """The worker on a free port. It is in a session of its own, so that Ctrl-C reaches it through us alone."""
+    if importlib.util.find_spec("cv2") is None:
+        raise StartError("The demo's worker needs OpenCV. Install it with: pip install 'nijika[classic]'")
+    command = [sys.executable, "-m", "worker", "--engine", "classic", "--port", "0", "--exit-with-parent"]
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True)  # noqa: S603
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _listening(worker: subprocess.Popen[str]) -> str:
+    """Where the worker listens, by the line that it prints once it does."""
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
+    _, found, url = line.strip().partition("listening on ")
+    if not found:
+        raise StartError("The worker did not start; its words are above.")
+    return url
+
+
+async def _account(config: Config, database_url: str) -> str:
+    """The demo account's key; account and credit are made at the first start."""
+    await bring_up_to_date(database_url)
+    vault = Vault(config.server.secrets)
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            found = await users.find(connection, NAME)
+            if found:
+                account = found[0]["account"]
+            else:
+                _, account = await users.add(connection, name=NAME, email=None, role="user")
+                await grant(connection, request_id.make(), account, config.credits.signup_bonus, "signup")
+            return await _key(connection, vault, account)
+    finally:
+        await connection.close()
+
+
+async def _key(connection: Connection, vault: Vault, account: int) -> str:
+    """A living key that can be shown again, or else a new one."""
+    for row in await keys.of_account(connection, account):
+        text = vault.open(row["sealed"]) if row["sealed"] and row["revoked_at"] is None else None
+        if text is not None:
+            return text
+    text = make_key()
+    digest, sealed = vault.digest(text), vault.seal(text)
+    await keys.add(connection, account=account, name="demo", digest=digest, sealed=sealed, hint=text[-4:])
+    return text
+
+
+def _announce(config: Config, key: str) -> None:
+    url = config.server.public_url
+    picture = sample()
+    with suppress(ValueError):
+        picture = picture.relative_to(Path.cwd())
+    price = next((route.price.hold for plugin in config.routes for route in plugin.routes() if route.upstream), 0)
+    print(
+        f"""
+nijika is listening on {url}
+
+  account    {NAME}, made with {credits.show(config.credits.signup_bonus)} credits
+  key        {key}
+  balance    curl -H 'X-API-Key: {key}' {url}/api/account
+
+Cut out a picture ({credits.show(price)} credits; look at cutout.png afterwards):
+
+  curl -D - -o cutout.png -H 'X-API-Key: {key}' \\
+    -F image=@{picture} {url}/api/removebg
+
+Ctrl-C stops everything; the next start finds the same account.
+""",
+        flush=True,
+    )
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,62 @@
+"""Serve until somebody says stop."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable
+
+import asyncpg
+
+from nijika.app import build
+from nijika.config import Config
+from nijika.database import OUTAGE
+from nijika.errors import StartError
+from nijika.server import Patience, listening, parser_is_compiled
+from nijika.store.migrate import migrate
+
+log = logging.getLogger("nijika")
+
+
+async def serve(config: Config, database_url: str, sock: socket.socket, announce: Callable[[], None]) -> None:
+    """Serve on a bound socket; `announce` is called once calls are really accepted. Ends with SIGINT or SIGTERM.
+
+    A second signal ends it at once. StartError if the database is away.
+    """
+    if not parser_is_compiled():
+        log.warning("aiohttp runs without its C parser here; install a wheel for this platform")
+    await bring_up_to_date(database_url)
+    server = config.server
+    patience = Patience(server.head_seconds, server.idle_seconds, server.write_seconds, server.drain_seconds)
+    async with listening(build(config, database_url=database_url), sock, patience):
+        announce()
+        await _stop_signal()
+
+
+async def bring_up_to_date(database_url: str) -> None:
+    """Apply what is missing of the schema. StartError if the database is away."""
+    try:
+        connection = await asyncpg.connect(database_url, timeout=10)
+    except (*OUTAGE, asyncpg.PostgresError) as error:
+        raise StartError(f"The database cannot be reached: {error}. See [database] url.") from None
+    try:
+        for name in await migrate(connection):
+            log.info("applied migration %s", name)
+    finally:
+        await connection.close()
+
+
+def address(sock: socket.socket) -> str:
+    """The address of a bound socket as a URL."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _stop_signal() -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.remove_signal_handler(number)

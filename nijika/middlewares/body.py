@@ -1,0 +1,26 @@
+"""The third link: a body that the route will not take is refused by its head, before it is sent or paid for."""
+
+from fnmatch import fnmatchcase
+
+from aiohttp import web
+
+from nijika.errors import BodyTooLarge, UnsupportedType
+from nijika.module import Handler, Middleware
+from nijika.state import MATCH
+
+
+class Body(Middleware):
+    """Always third; it needs no table in config.toml."""
+
+    use: str = "body"
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse with BodyTooLarge or UnsupportedType. A body of unknown length is counted while it flows."""
+        route = request[MATCH].route
+        if (request.content_length or 0) > route.body_bytes_max:
+            raise BodyTooLarge(route.body_bytes_max)
+        if route.content_types and request.can_read_body:
+            kind = request.content_type.lower()
+            if not any(fnmatchcase(kind, accepted) for accepted in route.content_types):
+                raise UnsupportedType(route.content_types)
+        return await handler(request)

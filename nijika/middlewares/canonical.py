@@ -1,0 +1,60 @@
+"""The second link: one reading of method, target and Host, and the route that they lead to."""
+
+import re
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from aiohttp import hdrs, web
+
+from nijika.errors import BadHost, ExpectationFailed, MethodNotAllowed, Problem
+from nijika.module import FREE, Handler, Match, Middleware, Route
+from nijika.proxy.path import canonical
+from nijika.state import CLIENT_IP, MATCH, PATH, QUERY, ROUTES
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?", re.ASCII)
+_PORT_MAX = 65_535
+
+
+class Canonical(Middleware):
+    """Always second; it needs no table in config.toml."""
+
+    use: str = "canonical"
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse what could be read in two ways; put PATH, QUERY, MATCH and the peer's address on the request."""
+        if request.method in {"CONNECT", "TRACE"}:
+            raise MethodNotAllowed(request.method, ())
+        request[PATH], request[QUERY] = canonical(request.raw_path)
+        _check_host(request.headers.get(hdrs.HOST))
+        if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
+            raise ExpectationFailed
+        request[CLIENT_IP] = _peer(request)
+        request[MATCH] = _match(request)
+        return await handler(request)
+
+
+def _match(request: web.Request) -> Match:
+    """A path that leads nowhere is a free route that refuses, so that the links in between count it all the same."""
+    try:
+        return request.app[ROUTES].match(request.method, request[PATH])
+    except Problem as problem:
+        return Match(Route((request.method,), "*", partial(_refuse, problem), FREE), {})
+
+
+async def _refuse(problem: Problem, _: web.Request) -> web.StreamResponse:
+    raise problem
+
+
+def _check_host(host: str | None) -> None:
+    """HTTP/1.0 may leave Host out; later versions without it are refused by the parser."""
+    if host is None:
+        return
+    match = _HOST.fullmatch(host)
+    if match is None or int(match[1] or 0) > _PORT_MAX:
+        raise BadHost
+
+
+def _peer(request: web.Request) -> IPv4Address | IPv6Address:
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    address = ip_address(peer[0].partition("%")[0] if peer else "0.0.0.0")  # noqa: S104 (nobody; not a binding)
+    return getattr(address, "ipv4_mapped", None) or address

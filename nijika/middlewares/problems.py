@@ -1,0 +1,77 @@
+"""The outermost link: names each request, and turns whatever goes wrong inside into one form of answer (RFC 9457)."""
+
+import json
+import logging
+import time
+from uuid import UUID
+
+from aiohttp import web
+
+from nijika import request_id
+from nijika.errors import NotFound, Problem
+from nijika.module import Handler, Middleware
+from nijika.proxy.connection import cut
+from nijika.state import BEGAN, CODE, REQUEST_ID
+
+log = logging.getLogger("nijika")
+
+
+class Problems(Middleware):
+    """Always first; it needs no table in config.toml."""
+
+    use: str = "problems"
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The handler's answer, or the problem it met; an answer that was begun and cannot be ended is cut off."""
+        request[REQUEST_ID] = request_id.make()
+        request[BEGAN] = time.perf_counter()
+        try:
+            return await handler(request)
+        except Problem as error:
+            problem = error
+        except web.HTTPException as error:
+            problem = _translated(error)
+        except Exception:
+            log.exception("request %s failed", request[REQUEST_ID])
+            problem = Problem()
+        request[CODE] = problem.code
+        if request.writer.output_size > 0:
+            cut(request)
+        return render(problem, request[REQUEST_ID])
+
+    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Every answer names its request, and none the versions that made it."""
+        response.headers["X-Request-ID"] = str(request[REQUEST_ID])
+        response.headers["Server"] = "nijika"
+
+
+def render(problem: Problem, id: UUID) -> web.Response:
+    """The answer that tells of a problem."""
+    body = {
+        "type": f"urn:nijika:problem:{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": str(problem),
+        "instance": f"urn:uuid:{id}",
+        "code": problem.code,
+        "request_id": str(id),
+        **problem.members,
+    }
+    response = web.Response(
+        status=problem.status,
+        body=json.dumps(body, ensure_ascii=False).encode() + b"\n",
+        content_type="application/problem+json",
+        headers={"Cache-Control": "no-store", **problem.headers},
+    )
+    if problem.closes:
+        response.force_close()
+    return response
+
+
+def _translated(error: web.HTTPException) -> Problem:
+    """A plugin may raise aiohttp's exceptions; callers still see one form."""
+    if error.status == web.HTTPNotFound.status_code:
+        return NotFound()
+    kind = type("Raised", (Problem,), {"status": error.status, "code": "refused", "title": error.reason})
+    problem: Problem = kind(error.text or error.reason)
+    return problem

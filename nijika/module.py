@@ -1,0 +1,54 @@
+"""What plugs into nijika: a table of config.toml is an object; its fields are settings, its methods behaviour."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from nijika.route import FREE, Handler, Match, Price, Route
+
+__all__ = ["FREE", "Handler", "Match", "Middleware", "Module", "Plugin", "Price", "Route", "Settings"]
+
+
+class Settings(BaseModel):
+    """A table of config.toml: typed, frozen, and without room for unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Module(Settings):
+    """A table with `use`: the name of the class that reads it."""
+
+    use: str = ""
+
+    @asynccontextmanager
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:  # noqa: ARG002 (for those who need it)
+        """Open before the first request what the module needs, close it after the last."""
+        yield
+
+
+class Middleware(Module):
+    """One link of the chain. `after` names the links that must stand before it, if they are in the chain at all."""
+
+    after: ClassVar[tuple[str, ...]] = ()
+
+    def prerequisites(self) -> tuple[str, ...]:
+        """The links that must stand before this one."""
+        return ()
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer, by asking `handler` or instead of it; raise a Problem to refuse."""
+        raise NotImplementedError
+
+    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add fields to a response whose head is about to be sent, whoever made it."""
+
+
+class Plugin(Module):
+    """Makes routes."""
+
+    def routes(self) -> Iterable[Route]:
+        """The routes that this table asks for."""
+        raise NotImplementedError

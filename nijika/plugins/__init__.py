@@ -1,0 +1,12 @@
+"""Plugins that make routes, one a file or folder, and the names by which config.toml calls them."""
+
+from nijika.module import Plugin
+from nijika.plugins.account import Account
+from nijika.plugins.health import Health
+from nijika.plugins.proxy import Proxy
+
+PLUGINS: dict[str, type[Plugin]] = {
+    "proxy": Proxy,
+    "health": Health,
+    "account": Account,
+}

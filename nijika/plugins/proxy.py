@@ -1,0 +1,125 @@
+"""Forward a path to a worker: one table of config.toml makes one paid endpoint."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from aiohttp import web
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, model_validator
+
+from nijika import credits
+from nijika.credits import Amount
+from nijika.module import FREE, Plugin, Price, Route, Settings
+from nijika.proxy.forward import forward
+from nijika.proxy.headers import Fields, forwarded
+from nijika.proxy.inbound import Inbound
+from nijika.route import shape
+from nijika.state import (
+    BEGAN,
+    BILL,
+    BODY_SECONDS,
+    CLIENT_IP,
+    KEY,
+    MATCH,
+    PATH,
+    PUBLIC_URL,
+    QUERY,
+    REQUEST_ID,
+    UPSTREAMS,
+)
+
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class Metered(Settings):
+    """`hold` the most that a call may cost; `capture` names the field in which the worker reports what it did cost."""
+
+    hold: Amount
+    capture: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+
+
+def _price(value: Any) -> Price:
+    if value == "free":
+        return FREE
+    if isinstance(value, str):
+        amount = credits.parse(value)
+        if amount == 0:
+            raise ValueError('a price of nothing is written out: "free"')
+        return Price(amount)
+    if isinstance(value, dict):
+        metered = Metered.model_validate(value)
+        return Price(metered.hold, metered.capture)
+    raise ValueError(
+        'a price is decimal text such as "0.01", or "free", or { hold = "0.10", capture = "X-Nijika-Cost" }'
+    )
+
+
+def _path(value: str) -> str:
+    shape(value)
+    return value
+
+
+class Proxy(Plugin):
+    """Calls of `path` go to `target` on the upstream; `target` left out means the same path.
+
+    A path that ends in `/*` forwards everything below it; its target then ends so too.
+    `key = true` asks for a key although the route is free.
+    """
+
+    path: Annotated[str, AfterValidator(_path)]
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("POST",)
+    upstream: str
+    target: Annotated[str, Field(pattern=r"^/"), AfterValidator(_path)] | None = None
+    price: Annotated[Price, BeforeValidator(_price)]
+    key: bool = False
+    body_bytes_max: NonNegativeInt = 26_214_400
+    content_types: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Proxy":
+        if self.target is not None and self.path.endswith("/*") != self.target.endswith("/*"):
+            raise ValueError('path and target both end in "/*", or neither does')
+        if "{" in (self.target or ""):
+            raise ValueError('a target has no "{name}"; leave it out to keep the path')
+        return self
+
+    def routes(self) -> Iterable[Route]:
+        """The one route of this table."""
+        yield Route(
+            methods=self.methods,
+            path=self.path,
+            handler=self._serve,
+            price=self.price,
+            needs_key=self.key or self.price != FREE,
+            body_bytes_max=self.body_bytes_max,
+            content_types=tuple(kind.lower() for kind in self.content_types),
+            upstream=self.upstream,
+            target=self.target or self.path,
+            continues=True,
+        )
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        return await forward(
+            request,
+            request.app[UPSTREAMS][self.upstream],
+            target=self._target(request),
+            body=Inbound(request, bytes_max=self.body_bytes_max, seconds=request.app[BODY_SECONDS]),
+            added=self._added(request),
+            bill=request.get(BILL),
+            began=request[BEGAN],
+        )
+
+    def _target(self, request: web.Request) -> str:
+        path = self.target or request[PATH]
+        if path.endswith("/*"):
+            path = path.removesuffix("*") + request[MATCH].variables["rest"]
+        query = request[QUERY]
+        return f"{path}?{query}" if query else path
+
+    def _added(self, request: web.Request) -> Fields:
+        """What the worker is told of the call, in place of what the caller may have claimed."""
+        scheme, _, host = request.app[PUBLIC_URL].partition("://")
+        fields = forwarded(str(request[CLIENT_IP]), scheme, host.rstrip("/"))
+        fields.append(("X-Request-ID", str(request[REQUEST_ID])))
+        if KEY in request:
+            fields.append(("X-Nijika-Account", str(request[KEY].account)))
+        return fields

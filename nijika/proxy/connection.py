@@ -1,0 +1,24 @@
+"""End a connection so that nobody can take a broken answer for a whole one."""
+
+import asyncio
+import socket
+import struct
+
+from aiohttp import web
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+def cut(request: web.Request) -> None:
+    """Reset the caller's connection; what was not sent yet is dropped."""
+    if request.transport is not None:
+        reset(request.transport)
+
+
+def reset(transport: asyncio.BaseTransport) -> None:
+    """Close with RST: a FIN would look like the end of a body that has no length."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()

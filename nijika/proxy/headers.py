@@ -1,0 +1,128 @@
+"""Which header fields pass: towards the worker, and back to the caller.
+
+Source: RFC 9110, 7.6.1 (Connection and hop-by-hop fields); RFC 7239 (Forwarded).
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
+
+from multidict import CIMultiDict, MultiMapping
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-authentication-info",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+    }
+)
+# The caller's credentials are the gateway's business; who the caller is, is told anew by `forwarded`.
+_NOT_TO_WORKER = HOP_BY_HOP | frozenset(
+    {
+        "host",
+        "expect",
+        "cookie",
+        "cookie2",
+        "authorization",
+        "x-api-key",
+        "forwarded",
+        "x-forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-forwarded-server",
+        "x-forwarded-prefix",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "fastly-client-ip",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-original-forwarded-for",
+        "x-request-id",
+        "idempotency-key",
+    }
+)
+# The worker must not speak for the gateway: no cookies, no redirects, nothing that tells where it runs.
+_NOT_TO_CALLER = HOP_BY_HOP | frozenset(
+    {
+        "location",
+        "content-location",
+        "refresh",
+        "set-cookie",
+        "set-cookie2",
+        "server",
+        "via",
+        "x-powered-by",
+        "date",
+        "alt-svc",
+        "x-request-id",
+        "ratelimit",
+        "ratelimit-policy",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+        "x-credits-charged",
+        "x-credits-remaining",
+        "www-authenticate",
+    }
+)
+_WORKER_PRIVATE = ("x-nijika-",)
+_CALLER_PRIVATE = ("x-nijika-", "modal-", "x-modal-")
+
+Fields = Iterable[tuple[str, str]]
+
+
+def towards_worker(fields: MultiMapping[str], added: Fields) -> CIMultiDict[str]:
+    """The caller's fields that the worker may see, in their order, and then `added`, which win."""
+    passed = _passed(fields, _NOT_TO_WORKER, _WORKER_PRIVATE)
+    for name, _ in added:
+        passed.popall(name, None)
+    passed.extend(added)
+    return passed
+
+
+def towards_caller(fields: MultiMapping[str]) -> CIMultiDict[str]:
+    """The worker's fields that the caller may see, in their order."""
+    return _passed(fields, _NOT_TO_CALLER, _CALLER_PRIVATE)
+
+
+def forwarded(client_ip: str, scheme: str, host: str) -> list[tuple[str, str]]:
+    """The fields that tell the worker who asks, in both customary spellings."""
+    address = ip_address(client_ip)
+    node = f'"[{client_ip}]"' if isinstance(address, IPv6Address) else client_ip
+    return [
+        ("X-Forwarded-For", client_ip),
+        ("X-Forwarded-Proto", scheme),
+        ("X-Forwarded-Host", host),
+        ("Forwarded", f'for={node};proto={scheme};host="{host}"'),
+    ]
+
+
+def _passed(fields: MultiMapping[str], dropped: frozenset[str], private: tuple[str, ...]) -> CIMultiDict[str]:
+    named = _named_by_connection(fields)
+    passed: CIMultiDict[str] = CIMultiDict()
+    for name, value in fields.items():
+        lower = name.lower()
+        if lower not in dropped and lower not in named and not lower.startswith(private):
+            passed.add(name, value)
+    return passed
+
+
+def _named_by_connection(fields: MultiMapping[str]) -> frozenset[str]:
+    """Fields that `Connection` names belong to one hop; Content-Length must stay, or bodies lose their frame."""
+    if "Connection" not in fields:
+        return frozenset()
+    values = fields.getall("Connection")
+    named = {name.strip().lower() for value in values for name in value.split(",")}
+    return frozenset(named - {"content-length", "content-type", "content-encoding"})

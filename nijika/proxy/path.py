@@ -1,0 +1,52 @@
+"""One canonical spelling of a request's target, so that rules, router and worker read the same path.
+
+Source: RFC 3986, 2.3 (unreserved characters), 3.3 (path), 6.2.2 (normalisation); RFC 9112, 3.2 (forms of a target).
+"""
+
+import re
+from typing import NamedTuple
+
+from nijika.errors import BadPath
+
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+", re.ASCII)
+_QUERY = re.compile(r"[!$-;=?-~]*", re.ASCII)  # visible ASCII without " # < >
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")
+_FORBIDDEN = frozenset(map(chr, range(0x20))) | frozenset("\x7f./\\")
+
+
+class Target(NamedTuple):
+    """Where a request goes: the canonical path, and the query as the caller wrote it, without "?"."""
+
+    path: str
+    query: str
+
+
+def canonical(raw: str) -> Target:
+    """The one reading of a request target in origin form; BadPath if there could be another.
+
+    Needless escapes are undone (`%61` is `a`), the others get upper-case digits. Refused are absolute form, `*`,
+    dot segments, empty segments, `%2e %2f %5c`, control and non-ASCII characters, plain or escaped.
+    """
+    path, _, query = raw.partition("?")
+    if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
+        raise BadPath
+    if "%" in path:
+        path = _ESCAPE.sub(_plain, path)
+    # Some servers drop ";parameters" before they resolve dots, so "..;x" is a dot segment to them.
+    for segment in path[1:].split("/"):
+        if segment.partition(";")[0] in {".", ".."}:
+            raise BadPath
+    if "//" in path:
+        raise BadPath
+    return Target(path, query)
+
+
+def _plain(escape: re.Match[str]) -> str:
+    digits = escape[1]
+    if digits is None:
+        raise BadPath
+    character = chr(int(digits, 16))
+    if character in _FORBIDDEN:
+        raise BadPath
+    return character if character in _UNRESERVED else f"%{digits.upper()}"

@@ -1,0 +1,164 @@
+"""Send one request to a worker and get the head of its answer, through failover, waking and redirects.
+
+Source: RFC 9110, 15.4.4 (303); Modal's web endpoints answer so when they take longer than 150 s.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import hdrs
+from multidict import CIMultiDict
+from yarl import URL
+
+from nijika.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
+from nijika.proxy.inbound import Inbound
+from nijika.proxy.patience import Patience
+from nijika.proxy.place import Place
+from nijika.proxy.upstream import Upstream, Wake
+
+HOPS_MAX = 20
+
+_SEE_OTHER = 303
+_TOO_MANY_REQUESTS = 429
+_SERVICE_UNAVAILABLE = 503
+_GATEWAY_TIMEOUT = 504
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """What is sent: `target` is path and query in wire form."""
+
+    method: str
+    target: str
+    fields: CIMultiDict[str]
+    body: Inbound
+
+
+@asynccontextmanager
+async def answer_of(
+    upstream: Upstream, outbound: Outbound, patience: Patience
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """The worker's answer, head read, body still to come; its status is neither 1xx, 5xx, 429 nor a redirect.
+
+    Raises UpstreamFailed, UpstreamUnavailable, UpstreamTimeout, or what broke the caller's body.
+    """
+    await upstream.pace()
+    async with AsyncExitStack() as stack:
+        tried: set[Place] = set()
+        while True:
+            place = await stack.enter_async_context(upstream.visit(tried))
+            if place is None:
+                raise UpstreamFailed
+            tried.add(place)
+            answer = await _ask(upstream, place, outbound, patience)
+            if answer is not None:
+                break
+        stack.callback(answer.close)
+        answer = await _follow(upstream, answer, patience)
+        stack.callback(answer.close)
+        _refuse_failures(answer)
+        yield answer
+
+
+async def _ask(
+    upstream: Upstream, place: Place, outbound: Outbound, patience: Patience
+) -> aiohttp.ClientResponse | None:
+    """One place's answer; None if nobody is there and another place may be asked."""
+    wake = upstream.wake
+    if wake is None:
+        return await _send(upstream, place, outbound, patience)
+    if outbound.body.exists and not outbound.body.is_small and not place.is_fresh:
+        await _wake(upstream, place, wake, patience)
+    answer = await _send(upstream, place, outbound, patience)
+    if not outbound.body.is_replayable:
+        return answer
+    if answer is not None and answer.status != _SERVICE_UNAVAILABLE:
+        return answer
+    if answer is None and len(upstream.places) > 1:
+        return None
+    if answer is not None:
+        answer.close()
+    await _wake(upstream, place, wake, patience)
+    return await _send(upstream, place, outbound, patience)
+
+
+async def _wake(upstream: Upstream, place: Place, wake: Wake, patience: Patience) -> None:
+    async with patience.limit(wake.seconds + 1):
+        await place.wake(upstream.session, wake.path, wake.seconds)
+
+
+async def _send(
+    upstream: Upstream, place: Place, outbound: Outbound, patience: Patience
+) -> aiohttp.ClientResponse | None:
+    """The head of the answer of one try; None if no connection came about, so that nothing was sent."""
+    body = outbound.body
+    try:
+        async with patience.limit(upstream.timing.first_byte) as turn:
+            answer = await upstream.session.request(
+                outbound.method,
+                place.url(outbound.target),
+                headers=outbound.fields,
+                data=body.chunks(turn.waits_for_caller) if body.exists else None,
+                allow_redirects=False,
+            )
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        place.failed(str(error))
+        return None
+    except UpstreamTimeout:
+        place.failure = "took too long"
+        raise
+    except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+        if body.failure is not None:
+            raise body.failure from error
+        place.failure = str(error) or type(error).__name__
+        raise UpstreamFailed from error
+    place.answered(answer.status)
+    return answer
+
+
+async def _follow(upstream: Upstream, answer: aiohttp.ClientResponse, patience: Patience) -> aiohttp.ClientResponse:
+    """The answer at the end of a chain of same-origin 303; every other redirect is the worker's mistake."""
+    for _ in range(HOPS_MAX):
+        if answer.status != _SEE_OTHER:
+            return answer
+        url = _same_origin(answer)
+        answer.close()
+        try:
+            async with patience.limit(upstream.timing.first_byte):
+                answer = await upstream.session.get(url, allow_redirects=False)
+        except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+            raise UpstreamFailed from error
+    answer.close()
+    raise UpstreamFailed
+
+
+def _same_origin(answer: aiohttp.ClientResponse) -> URL:
+    location = answer.headers.get(hdrs.LOCATION, "")
+    try:
+        url = answer.url.join(URL(location, encoded=True))
+        same = url.origin() == answer.url.origin() and not urlsplit(location).username
+    except ValueError:
+        same = False
+    if not location or not same:
+        answer.close()
+        raise UpstreamFailed
+    return url
+
+
+def _refuse_failures(answer: aiohttp.ClientResponse) -> None:
+    """The body of a failure stays here: it may tell secrets, and the caller pays nothing."""
+    status = answer.status
+    if status in {_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE}:
+        raise UpstreamUnavailable(_retry_after(answer))
+    if status == _GATEWAY_TIMEOUT:
+        raise UpstreamTimeout
+    if status >= 500 or (300 <= status < 400 and status != 304):  # noqa: PLR2004 (classes of status)
+        raise UpstreamFailed
+
+
+def _retry_after(answer: aiohttp.ClientResponse) -> int:
+    text = answer.headers.get(hdrs.RETRY_AFTER, "")
+    return min(int(text), 3600) if text.isascii() and text.isdigit() and len(text) < 6 else 5  # noqa: PLR2004

@@ -1,0 +1,140 @@
+"""A route: what is served where, at which price; and the table that finds it for a canonical path."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from nijika.errors import MethodNotAllowed, NotFound
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@%-]+|\{[a-z_]+\}")
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a call costs, in micro-credits: `hold` is set aside before the work begins.
+
+    `capture` names the field of the worker's answer that reports the cost; None captures the whole hold.
+    """
+
+    hold: int
+    capture: str | None = None
+
+
+FREE = Price(0)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One place where something is served. `price` has no default: to forget it is a TypeError.
+
+    `path` is canonical; a segment `{name}` stands for any one segment, a last segment `*` for all the rest.
+    `body_bytes_max` bounds the request's body. A priced route always needs a key.
+    `continues` tells that the handler itself says 100 Continue, when it first reads the body.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    handler: Handler
+    price: Price
+    needs_key: bool = False
+    body_bytes_max: int = 1_048_576
+    content_types: tuple[str, ...] = ()
+    upstream: str | None = None
+    target: str | None = None
+    continues: bool = False
+
+    @property
+    def name(self) -> str:
+        """What ledger, scopes and reports call this route: its path."""
+        return self.path
+
+
+@dataclass(frozen=True)
+class Match:
+    """The route that a request takes, and what stands in the place of its `{name}` and `*` segments."""
+
+    route: Route
+    variables: dict[str, str]
+
+
+class Routes:
+    """All routes; the most specific pattern wins, and a plain segment is more specific than `{name}` than `*`."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._plain: dict[str, dict[str, Route]] = {}
+        self._patterns: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            table = self._patterns if _is_pattern(route.path) else self._plain
+            for method in _methods(route):
+                if table.setdefault(route.path, {}).setdefault(method, route) is not route:
+                    raise ValueError(f"{method} {route.path} is served twice")
+        ordered = sorted(self._patterns, key=_specificity)
+        self._compiled = [(re.compile(_regex(path)), self._patterns[path]) for path in ordered]
+
+    def __iter__(self) -> Iterator[Route]:
+        """Each route once, in the order of its path."""
+        tables = [*self._plain.values(), *self._patterns.values()]
+        routes = {id(route): route for table in tables for route in table.values()}
+        return iter(sorted(routes.values(), key=lambda route: route.path))
+
+    def match(self, method: str, path: str) -> Match:
+        """The route for `method` on the canonical `path`; NotFound or MethodNotAllowed where there is none."""
+        methods = self._plain.get(path)
+        if methods is not None and method in methods:
+            return Match(methods[method], {})
+        allowed = list(methods or ())
+        for regex, methods in self._compiled:
+            found = regex.fullmatch(path)
+            if found is None:
+                continue
+            if method in methods:
+                return Match(methods[method], found.groupdict())
+            allowed += methods
+        if allowed:
+            raise MethodNotAllowed(method, allowed)
+        raise NotFound
+
+
+def shape(path: str) -> str:
+    """Two paths with one shape match the same requests; ValueError, a sentence, if `path` is no route's path."""
+    segments = path.removeprefix("/").split("/")
+    if not path.startswith("/"):
+        raise ValueError('a path begins with "/"')
+    if path == "/":
+        return path
+    if segments[-1] == "*":
+        segments.pop()
+    for segment in segments:
+        if segment in {".", ".."} or _SEGMENT.fullmatch(segment) is None:
+            raise ValueError(
+                f'"{segment}" cannot be a segment of a path; "{{name}}" stands for one, a last "*" for all'
+            )
+    return re.sub(r"\{[a-z_]+\}", "{}", path)
+
+
+def _methods(route: Route) -> tuple[str, ...]:
+    """A plain GET is a HEAD too; a proxied one is only what its table says."""
+    if "GET" in route.methods and route.upstream is None:
+        return (*route.methods, "HEAD")
+    return route.methods
+
+
+def _is_pattern(path: str) -> bool:
+    return "{" in path or path.endswith("/*")
+
+
+def _specificity(path: str) -> list[int]:
+    return [{"*": 2, "{": 1}.get(segment[:1], 0) for segment in path.split("/")]
+
+
+def _regex(path: str) -> str:
+    rest = path.endswith("/*")
+    plain = "".join(
+        f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part)
+        for part in re.split(r"(\{[a-z_]+\})", path.removesuffix("*"))
+    )
+    return plain + "(?P<rest>.+)" if rest else plain

@@ -1,0 +1,94 @@
+"""What must hold for config.toml as a whole, beyond each table by itself."""
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+from nijika.errors import Mistake
+from nijika.middlewares import MIDDLEWARES
+from nijika.module import FREE, Middleware, Plugin, Route
+from nijika.route import shape
+from nijika.toml import did_you_mean
+
+SECRET_CHARACTERS_MIN = 32
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def secrets(host: str, texts: Sequence[str]) -> Iterator[Mistake]:
+    """Beyond loopback, secrets may not be missing or short."""
+    if is_loopback(host):
+        return
+    hint = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    if not texts:
+        yield Mistake("server.secrets", f"must hold a secret, because {host} is reached from other machines", hint)
+    for index, text in enumerate(texts):
+        if len(text) < SECRET_CHARACTERS_MIN:
+            yield Mistake(f"server.secrets[{index}]", f"must have at least {SECRET_CHARACTERS_MIN} characters", hint)
+
+
+def public_url(url: str) -> Iterator[Mistake]:
+    """Links and redirects are made from it, so it is an origin and nothing more."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        yield Mistake("server.public_url", f'"{url}" must be an origin such as "https://api.example.com"')
+
+
+def chain(links: Sequence[Middleware]) -> Iterator[Mistake]:
+    """Each link's prerequisites stand before it, and none but `rate_limit` stands there twice."""
+    names = [link.use for link in links]
+    for index, link in enumerate(links):
+        where, earlier = f"middlewares[{index}]", names[:index]
+        for need in link.prerequisites():
+            if need not in earlier:
+                yield Mistake(where, f'"{link.use}" needs "{need}" before it', _move(need, names))
+        for name in link.after:
+            if name in names and name not in earlier:
+                yield Mistake(where, f'"{link.use}" must stand behind "{name}"', _move(name, names))
+        if link.use in earlier and link.use in MIDDLEWARES and link.use != "rate_limit":
+            yield Mistake(where, f'"{link.use}" is in the chain already', "remove one of the two")
+
+
+def routes(
+    plugins: Sequence[tuple[int, Plugin]], links: Sequence[Middleware], upstreams: Sequence[str]
+) -> Iterator[Mistake]:
+    """Upstreams exist, priced routes can be charged, and no two routes serve the same requests.
+
+    `plugins` come with their places in the file.
+    """
+    names = {link.use for link in links}
+    taken: dict[tuple[str, str], str] = {}
+    for index, plugin in plugins:
+        where = f"routes[{index}]"
+        for route in plugin.routes():
+            yield from _prerequisites(where, route, names, upstreams)
+            for method in route.methods:
+                owner = taken.setdefault((method, shape(route.path)), where)
+                if owner != where:
+                    yield Mistake(where, f"{method} {route.path} is served by {owner} already", "change one of the two")
+
+
+def _prerequisites(where: str, route: Route, links: set[str], upstreams: Sequence[str]) -> Iterator[Mistake]:
+    if route.upstream is not None and route.upstream not in upstreams:
+        what = f"there is no [upstreams.{route.upstream}]"
+        yield Mistake(f"{where}.upstream", what, did_you_mean(route.upstream, upstreams))
+    if route.needs_key and "api_key" not in links:
+        yield Mistake(where, f'{route.path} needs a key, and there is no "api_key" in the chain', _add("api_key"))
+    if route.price != FREE and "pricing" not in links:
+        yield Mistake(where, f'{route.path} has a price, and there is no "pricing" in the chain', _add("pricing"))
+
+
+def _add(name: str) -> str:
+    return f'add a table [[middlewares]] with use = "{name}"'
+
+
+def _move(name: str, names: Sequence[str]) -> str:
+    return f'move "{name}" up' if name in names else _add(name)

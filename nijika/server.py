@@ -1,0 +1,201 @@
+"""The listening socket, and the limits on how slowly a caller may talk and listen; aiohttp has none of these."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+from aiohttp.web_protocol import RequestHandler
+
+from nijika import request_id
+from nijika.errors import BadRequest, Problem, RequestTimeout, StartError
+from nijika.logs import AccessLog, Malformed
+from nijika.middlewares.problems import render
+from nijika.proxy.connection import reset
+from nijika.proxy.upstream import READ_BYTES
+
+BACKLOG = 1024
+LINGERING_SECONDS = 1.5  # an upload that was refused is read and thrown away this long, so that the answer arrives
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds for a whole request head, an idle connection, and unread output, before a connection is cut."""
+
+    head: float
+    idle: float
+    write: float
+    drain: float
+
+
+@asynccontextmanager
+async def listening(app: web.Application, sock: socket.socket, patience: Patience) -> AsyncIterator[None]:
+    """Serve `app` on a bound socket during the block; at its end, open requests have `drain` seconds."""
+    runner = _Runner(
+        app,
+        patience,
+        access_log_class=AccessLog,
+        auto_decompress=False,
+        keepalive_timeout=patience.idle,
+        lingering_time=LINGERING_SECONDS,
+        shutdown_timeout=patience.drain,
+        read_bufsize=READ_BYTES,
+    )
+    try:
+        await runner.setup()
+        await web.SockSite(runner, sock, backlog=BACKLOG).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def parser_is_compiled() -> bool:
+    """Whether aiohttp's C parser is in use; the Python one is slow, and less tried."""
+    return HttpRequestParser is not HttpRequestParserPy
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that has the port (0 chooses one) but does not listen yet; StartError if the port is busy."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise StartError(f'nijika cannot listen on "{host}": {error.strerror}.') from None
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        raise StartError(
+            f"nijika cannot listen on {host}:{port}: {error.strerror}. Stop what is using it, or choose another port."
+        ) from None
+    return sock
+
+
+class _Runner(web.AppRunner):
+    """An AppRunner whose connections are ours."""
+
+    __slots__ = ("_patience", "_settings")
+
+    def __init__(self, app: web.Application, patience: Patience, **settings: object) -> None:
+        super().__init__(app, **settings)  # type: ignore[arg-type] # aiohttp passes them on as they are
+        self._patience = patience
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(server, self._patience)
+
+
+class _Server(web.Server):
+    """aiohttp's server, making our connections in place of its own."""
+
+    def __init__(self, made: web.Server, patience: Patience) -> None:
+        settings = made._kwargs  # noqa: SLF001 (there is no other way to an own RequestHandler)
+        super().__init__(made.request_handler, request_factory=made.request_factory, **settings)
+        self.patience = patience
+        self.malformed = Malformed()
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, self._loop, self._kwargs)
+
+
+class Connection(RequestHandler):
+    """A caller's connection: a head that does not end, and output that nobody reads, end it."""
+
+    __slots__ = ("_head_timer", "_malformed", "_patience", "_socket", "_write_timer")
+
+    def __init__(self, server: _Server, loop: asyncio.AbstractEventLoop, settings: dict[str, object]) -> None:
+        super().__init__(server, loop=loop, **settings)  # type: ignore[arg-type] # as above
+        self._patience = server.patience
+        self._malformed = server.malformed
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._socket: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Any output that the kernel does not take counts as unread, so that the write timer sees all of it."""
+        assert isinstance(transport, asyncio.Transport)
+        self._socket = transport
+        transport.set_write_buffer_limits(high=0)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """No timer outlives its connection."""
+        self._stop_head_timer()
+        self._stop_write_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """From its first byte, a request head has `head` seconds."""
+        super().data_received(data)
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            self._stop_head_timer()
+        elif self._head_timer is None and data:
+            self._head_timer = self._loop.call_later(self._patience.head, self._head_is_late)
+
+    def pause_writing(self) -> None:
+        """From here on the caller has `write` seconds to read what is waiting for it."""
+        super().pause_writing()
+        self._write_timer = self._loop.call_later(self._patience.write, self._reader_is_late)
+
+    def resume_writing(self) -> None:
+        """All of it was read."""
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 (aiohttp's signature)
+    ) -> web.StreamResponse:
+        """What is no HTTP is answered like every other problem, and is no traceback in the log."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return super().handle_error(request, status, exc, None)
+        self._malformed.note(request.remote, exc)
+        return _plain(BadRequest())
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.transport is not None:
+            self.transport.write(_wire(RequestTimeout()))
+        self.force_close()
+
+    def _reader_is_late(self) -> None:
+        self._write_timer = None
+        if self._socket is not None:
+            reset(self._socket)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+
+def _plain(problem: Problem) -> web.Response:
+    """An answer outside of the chain."""
+    id = request_id.make()  # noqa: A001 (the field's name)
+    response = render(problem, id)
+    response.headers.update({"X-Request-ID": str(id), "Server": "nijika"})
+    return response
+
+
+def _wire(problem: Problem) -> bytes:
+    """An answer to somebody who never finished asking."""
+    response = _plain(problem)
+    body = response.body
+    assert isinstance(body, bytes)
+    fields = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{name}: {text}" for name, text in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body

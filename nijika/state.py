@@ -1,0 +1,32 @@
+"""Every key under which the application and a request keep something, and nothing else."""
+
+from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
+
+from aiohttp import web
+
+from nijika.database import Pool
+from nijika.ledger import Bill, Ledger
+from nijika.proxy.upstream import Upstream
+from nijika.route import Match, Routes
+from nijika.store.keys import Key
+from nijika.store.vault import Vault
+
+POOL: web.AppKey[Pool] = web.AppKey("POOL")
+LEDGER: web.AppKey[Ledger] = web.AppKey("LEDGER", Ledger)
+VAULT: web.AppKey[Vault] = web.AppKey("VAULT", Vault)
+ROUTES: web.AppKey[Routes] = web.AppKey("ROUTES", Routes)
+UPSTREAMS: web.AppKey[dict[str, Upstream]] = web.AppKey("UPSTREAMS", dict[str, Upstream])
+PUBLIC_URL: web.AppKey[str] = web.AppKey("PUBLIC_URL", str)
+BODY_SECONDS: web.AppKey[float] = web.AppKey("BODY_SECONDS", float)
+
+REQUEST_ID: web.RequestKey[UUID] = web.RequestKey("REQUEST_ID", UUID)
+BEGAN: web.RequestKey[float] = web.RequestKey("BEGAN", float)
+PATH: web.RequestKey[str] = web.RequestKey("PATH", str)
+QUERY: web.RequestKey[str] = web.RequestKey("QUERY", str)
+CLIENT_IP: web.RequestKey[IPv4Address | IPv6Address] = web.RequestKey("CLIENT_IP")
+MATCH: web.RequestKey[Match] = web.RequestKey("MATCH", Match)
+LIMIT_FIELDS: web.RequestKey[dict[str, str]] = web.RequestKey("LIMIT_FIELDS", dict[str, str])
+KEY: web.RequestKey[Key] = web.RequestKey("KEY", Key)
+BILL: web.RequestKey[Bill] = web.RequestKey("BILL", Bill)
+CODE: web.RequestKey[str] = web.RequestKey("CODE", str)

@@ -1,0 +1,1 @@
+"""The promises, kept over real sockets."""

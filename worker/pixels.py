@@ -1,0 +1,140 @@
+"""From the bytes of a picture file to upright 8-bit RGB, whatever kind of file it was."""
+
+import io
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, features
+
+from worker.problems import Busy, NotAnImage, Problem, TooLong, TooManyPixels, TruncatedImage
+
+Bytes: TypeAlias = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()))
+OPAQUE = 255
+SIDE_MAX = 65_500  # what a JPEG can hold; beyond a million, libpng refuses to write
+SCANS_MAX = 100  # a progressive JPEG of some kilobytes may ask for thousands of passes over all its pixels
+
+_NOT_AN_IMAGE = f"The bytes are no picture that can be read here. Send one of: {', '.join(FORMATS)}."
+_DAMAGED = "The picture is damaged or cut short. Send the whole file again."
+_KNOWN = re.compile(rb"\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*|....ftypavi", re.DOTALL)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Broken metadata is no reason to fill the log; too many pixels are a reason to stop.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Upright pixels: `rgb` (H, W, 3) uint8 0..255, `alpha` (H, W) uint8 if some pixel is not opaque, an RGB profile if any."""
+
+    rgb: Bytes
+    alpha: Bytes | None
+    icc: bytes | None
+
+    def seen(self) -> Bytes:
+        """The pixels as an engine should see them, (H, W, 3) uint8: colours that were hidden lie under neutral grey."""
+        if self.alpha is None:
+            return self.rgb
+        weight = self.alpha.astype(np.uint16)[..., None]
+        return ((self.rgb * weight + 128 * (255 - weight)) // 255).astype(np.uint8)
+
+
+def decode(data: bytes, pixels_max: int) -> Picture:
+    """Read the first frame of a picture file, turned upright (EXIF) and brought to 8 bits and RGB.
+
+    The header is held against `pixels_max` before any pixel is decoded. CMYK and grey files with a profile of their own are
+    converted to sRGB; an RGB profile stays with the picture. Raises NotAnImage, TruncatedImage, TooManyPixels, TooLong, Busy.
+    """
+    try:
+        image = _upright(_eight_bits(_load(data, pixels_max)))
+        alpha = np.asarray(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
+        rgb, icc = _colours(image)
+        return Picture(np.array(rgb), None if alpha is None or alpha.min() == OPAQUE else alpha, icc)
+    except Problem:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooManyPixels(pixels_max) from error
+    except MemoryError as error:
+        raise Busy from error
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+        raise (TruncatedImage(_DAMAGED) if _KNOWN.match(data) else NotAnImage(_NOT_AN_IMAGE)) from error
+
+
+def _load(data: bytes, pixels_max: int) -> Image.Image:
+    # Pillow holds frames and tiles against this as well, some of them while it opens the file.
+    Image.MAX_IMAGE_PIXELS = pixels_max
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if max(image.size) > SIDE_MAX:
+        raise TooLong(SIDE_MAX)
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > SCANS_MAX:
+        raise NotAnImage(f"The JPEG has more than {SCANS_MAX} scans. Save it again and send that.")
+    if image.mode in ("I", "F"):
+        raise NotAnImage("Pictures with 32 bits a channel are not read here. Save it with 8 or 16 bits and send that.")
+    _scale_transparent_colour(image, data)
+    image.load()
+    return image
+
+
+def _scale_transparent_colour(image: Image.Image, data: bytes) -> None:
+    # PNG names its transparent colour in the file's own depth; Pillow scales the pixels and forgets the colour.
+    colour, depth = image.info.get("transparency"), data[24]
+    if image.format != "PNG" or colour is None:
+        return
+    if image.mode == "L" and depth < 8:
+        image.info["transparency"] = colour * OPAQUE // (2**depth - 1)
+    elif image.mode == "RGB" and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    if not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image).astype(np.uint32)
+    grey = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    if "transparency" in image.info:
+        grey.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, OPAQUE).astype(np.uint8)))
+    grey.info["icc_profile"] = image.info.get("icc_profile")
+    grey.info["exif"] = image.info.get("exif", b"")
+    return grey
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # a picture is worth more than its broken notes
+        return image
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _colours(image: Image.Image) -> tuple[Image.Image, bytes | None]:
+    icc = image.info.get("icc_profile")
+    space = icc[16:20] if icc and icc[36:40] == b"acsp" else None
+    if space == b"CMYK" and image.mode == "CMYK":
+        return _to_srgb(image, icc), None
+    if space == b"GRAY" and image.mode in ("L", "LA"):
+        return _to_srgb(image.convert("L"), icc), None
+    # By way of RGBA, because a palette with transparency has no direct way to RGB.
+    rgb = image.convert("RGBA" if image.mode == "P" else "RGB").convert("RGB")
+    return rgb, icc if space == b"RGB " else None
+
+
+def _to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
+    try:
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, io.BytesIO(icc), srgb, outputMode="RGB") or image.convert("RGB")
+    except ImageCms.PyCMSError:
+        return image.convert("RGB")
