@@ -1,7 +1,9 @@
 """Paints mug.jpg, the picture of the README and the demo: a glazed mug and a tangerine in a light studio.
 
-Run it with `python samples/make.py`; the scene is a signed distance field (Hart 1996), walked ray by ray with numpy alone.
+Run it with `python samples/make.py`; the scene is a signed distance field (Hart 1996), walked ray by ray with numpy.
 """
+
+# ruff: noqa: PLR2004 - a painting is made of numbers
 
 from pathlib import Path
 from typing import TypeAlias
@@ -70,8 +72,8 @@ def _walk(rays: Array) -> tuple[Array, NDArray[np.bool_]]:
     for _ in range(160):
         step = _distance(points[walking])
         points[walking] += rays[walking] * (step * 0.9)[:, None]
-        hit[walking] = step < 8e-4  # noqa: PLR2004 - well under one ray's width
-        away = (points[walking, 1] < -0.05) | (points[walking, 2] < -4)  # noqa: PLR2004 - below or behind everything
+        hit[walking] = step < 8e-4  # well under one ray's width
+        away = (points[walking, 1] < -0.05) | (points[walking, 2] < -4)  # below or behind everything
         walking = walking[~hit[walking] & ~away]
         if not len(walking):
             break
@@ -94,9 +96,8 @@ def _parts(p: Array) -> Array:
     q = (p - np.array((-1.3, 0.56, 1.05), np.float32)) / np.array((0.66, 0.56, 0.66), np.float32)
     height = np.hypot(q[:, 0] - 0.12, q[:, 2] - 0.1)
     fruit = (np.linalg.norm(q, axis=1) - 1 + 0.09 * np.exp(-((height / 0.22) ** 2)) * (q[:, 1] > 0)) * 0.5
-    stem = _rounded(
-        height * 0.6, p[:, 1] - 1.06, 0.045 + 0.02 * np.cos(5 * np.arctan2(q[:, 2] - 0.1, q[:, 0] - 0.12)), 0.05, 0.02
-    )
+    star = 0.045 + 0.02 * np.cos(5 * np.arctan2(q[:, 2] - 0.1, q[:, 0] - 0.12))
+    stem = _rounded(height * 0.6, p[:, 1] - 1.06, star, 0.05, 0.02)
     return np.stack([glaze, coffee, fruit, stem]).astype(np.float32)
 
 
@@ -127,11 +128,9 @@ def _lit(points: Array) -> Array:
 
 def _open(points: Array, normals: Array) -> Array:
     """How much of the surrounding light reaches a point, 0..1."""
-    hidden = np.zeros(len(points), np.float32)
+    hidden, rising = np.zeros(len(points), np.float32), np.maximum(normals[..., 1], 0)
     for number, reach in enumerate((0.05, 0.14, 0.3, 0.55)):
-        gap = np.minimum(
-            _distance(points + normals * reach), points[:, 1] + reach * np.maximum(normals[..., 1], 0) + 0.02
-        )
+        gap = np.minimum(_distance(points + normals * reach), points[:, 1] + reach * rising + 0.02)
         hidden += np.maximum(reach - gap, 0) / reach * 0.5 ** (number + 1)
     return np.clip(1 - hidden, 0, 1)
 
@@ -154,9 +153,8 @@ def _shaded(points: Array, rays: Array) -> Array:
 def _normals(points: Array, kind: NDArray[np.intp]) -> Array:
     axes = np.eye(3, dtype=np.float32) * 2e-3
     slope = np.stack([_distance(points + axis) - _distance(points - axis) for axis in axes], -1)
-    pores = np.sin(points * 67 + 5 * np.sin(points[:, [1, 2, 0]] * 11)) * np.sin(
-        points[:, [2, 0, 1]] * 59 + 4 * np.sin(points * 13)
-    )
+    bent = 5 * np.sin(points[:, [1, 2, 0]] * 11), 4 * np.sin(points * 13)
+    pores = np.sin(points * 67 + bent[0]) * np.sin(points[:, [2, 0, 1]] * 59 + bent[1])
     return _unit(_unit(slope) + np.where((kind == FRUIT)[:, None], 0.035 * pores, 0))
 
 

@@ -20,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status: 0, or 1 with a sentence on stderr."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # Requests that are no HTTP are answered with 400; a stranger's nonsense is no reason for a traceback.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     try:
         asyncio.run(_serve(options))
     except _CannotStart as error:
@@ -97,7 +99,7 @@ def _failure(worker: Worker) -> BaseException | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m worker",
-        description="Remove the background of pictures, over HTTP: POST /v1/cutout and /v1/alpha; GET /info tells the rest.",
+        description="Remove the background of pictures over HTTP: POST /v1/cutout, /v1/alpha; GET /info tells more.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -105,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "--engine",
         choices=engines.NAMES,
         default="auto",
-        help="what finds the foreground; auto takes the best one at hand",
+        help="what finds the foreground; auto takes the best",
     )
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=_number(0, 65535), default=8001, help="port to listen on; 0 takes a free one")
@@ -115,14 +117,14 @@ def _parser() -> argparse.ArgumentParser:
         type=_number(0.001, 1024),
         default=25,
         metavar="MIB",
-        help="largest request body and fetched file taken",
+        help="largest body or fetched file taken",
     )
     add(
         "--waiting-max",
         type=_number(0, 1000),
         default=8,
         metavar="N",
-        help="pictures that may wait while one is worked on",
+        help="pictures that may wait behind one in work",
     )
     add("--codec-threads", type=_number(1, 64), default=2, metavar="N", help="pictures decoded or encoded at a time")
     add(
@@ -130,11 +132,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_number(0, 3600),
         default=10,
         metavar="S",
-        help="time for running requests when it is stopped",
+        help="time to finish requests when stopped",
     )
-    add(
-        "--no-fetch", action="store_true", help='refuse JSON {"url": …}; the worker then opens no connection of its own'
-    )
+    add("--no-fetch", action="store_true", help='refuse JSON {"url": …}; the worker then opens no connection itself')
     add("--exit-with-parent", action="store_true", help="stop when the process that started this one is gone")
     return parser
 

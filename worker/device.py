@@ -14,7 +14,7 @@ from worker.problems import Busy, NotReady
 
 @dataclass(frozen=True)
 class Matte:
-    """What the engine answered, (H, W) uint8, 255 where the picture stays; its name, and how long it waited and worked."""
+    """What the engine answered, (H, W) uint8, 255 where the picture stays; its name, and what it took."""
 
     alpha: Bytes
     engine: str

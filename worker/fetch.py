@@ -31,8 +31,8 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 class Fetcher:
     """Fetches http and https addresses, on any port, whose name leads to public addresses only.
 
-    Each name is resolved once and the checked answer is what is dialled, so that a name cannot change its mind in between
-    (DNS rebinding); every redirect is checked again. No cookies, no proxies from the environment, no decompression.
+    Each name is resolved once and the checked answer is what is dialled, so that a name cannot change its
+    mind in between (DNS rebinding); every redirect is checked again. No cookies, no proxies, no decompression.
     """
 
     def __init__(self, resolve: Resolve | None = None, trusts: Callable[[IPAddress], bool] | None = None) -> None:
@@ -74,7 +74,7 @@ class Fetcher:
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether an address belongs to the public internet, also where it carries an IPv4 address inside (RFC 4291, 3056, 4380, 6052)."""
+    """Whether an address belongs to the public internet, and an IPv4 address inside it too (RFC 3056, 4380, 6052)."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast
     if address.ipv4_mapped:

@@ -83,9 +83,7 @@ class Reader:
         try:
             async for part in await request.multipart():
                 if not isinstance(part, BodyPartReader) or not part.name:
-                    raise BadBody(
-                        'Every part of the form needs a name: "image" for the picture, else the name of an option.'
-                    )
+                    raise BadBody('Every part of the form needs a name: "image", or the name of an option.')
                 if part.name not in IMAGE_FIELDS:
                     options.check(part.name)
                     options.add(part.name, (await self._gather(request, _chunks(part), TEXT_BYTES_MAX)).decode())

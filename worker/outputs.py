@@ -14,12 +14,9 @@ from worker.problems import TooLong
 FORMATS = {"png": "image/png", "webp": "image/webp"}
 
 _FAST = (
-    cv2.IMWRITE_PNG_COMPRESSION,
-    1,
-    cv2.IMWRITE_PNG_STRATEGY,
-    cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
-    cv2.IMWRITE_PNG_FILTER,
-    cv2.IMWRITE_PNG_FILTER_UP,
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
 )
 _IHDR_END = 33
 _WEBP_SIDE_MAX = 16_383
@@ -34,7 +31,7 @@ def cutout(rgb: Bytes, alpha: Bytes, icc: bytes | None, kind: str) -> bytes:
         return _webp(np.dstack([cv2.bitwise_and(rgb, rgb, mask=alpha), alpha]), icc)
     bgra = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA)
     bgra[..., 3] = alpha
-    return _with_profile(_png(cv2.bitwise_and(bgra, bgra, mask=alpha)), icc)
+    return _with_profile(_png(cv2.bitwise_and(bgra, bgra, mask=alpha).astype(np.uint8, copy=False)), icc)
 
 
 def grey(alpha: Bytes) -> bytes:

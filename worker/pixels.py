@@ -39,7 +39,7 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 @dataclass(frozen=True)
 class Picture:
-    """Upright pixels: `rgb` (H, W, 3) uint8 0..255, `alpha` (H, W) uint8 if some pixel is not opaque, an RGB profile if any."""
+    """Upright pixels: `rgb` (H, W, 3) uint8 0..255, `alpha` (H, W) uint8 if not all opaque, an RGB profile if any."""
 
     rgb: Bytes
     alpha: Bytes | None
@@ -56,8 +56,9 @@ class Picture:
 def decode(data: bytes, pixels_max: int) -> Picture:
     """Read the first frame of a picture file, turned upright (EXIF) and brought to 8 bits and RGB.
 
-    The header is held against `pixels_max` before any pixel is decoded. CMYK and grey files with a profile of their own are
-    converted to sRGB; an RGB profile stays with the picture. Raises NotAnImage, TruncatedImage, TooManyPixels, TooLong, Busy.
+    The header is held against `pixels_max` before any pixel is decoded. CMYK and grey files with a profile of
+    their own are converted to sRGB; an RGB profile stays.
+    Raises NotAnImage, TruncatedImage, TooManyPixels, TooLong, Busy.
     """
     try:
         image = _upright(_eight_bits(_load(data, pixels_max)))
@@ -94,9 +95,9 @@ def _scale_transparent_colour(image: Image.Image, data: bytes) -> None:
     colour, depth = image.info.get("transparency"), data[24]
     if image.format != "PNG" or colour is None:
         return
-    if image.mode == "L" and depth < 8:
+    if image.mode == "L" and depth < 8:  # noqa: PLR2004 - bits
         image.info["transparency"] = colour * OPAQUE // (2**depth - 1)
-    elif image.mode == "RGB" and depth == 16:
+    elif image.mode == "RGB" and depth == 16:  # noqa: PLR2004 - bits
         image.info["transparency"] = tuple(value >> 8 for value in colour)
 
 
@@ -121,8 +122,8 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _colours(image: Image.Image) -> tuple[Image.Image, bytes | None]:
-    icc = image.info.get("icc_profile")
-    space = icc[16:20] if icc and icc[36:40] == b"acsp" else None
+    icc: bytes = image.info.get("icc_profile") or b""
+    space = icc[16:20] if icc[36:40] == b"acsp" else None
     if space == b"CMYK" and image.mode == "CMYK":
         return _to_srgb(image, icc), None
     if space == b"GRAY" and image.mode in ("L", "LA"):

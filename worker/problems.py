@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a request, each with its own status, and the one place that turns it into HTTP (RFC 9457)."""
+"""Everything that can go wrong with a request, and the one place that turns it into HTTP (RFC 9457)."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ RETRY_AFTER_SECONDS = 5
 async def answer_problems(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Every failure leaves as application/problem+json; one that nobody foresaw is logged and says nothing of the inside."""
+    """Every failure leaves as application/problem+json; one that nobody foresaw is logged and tells nothing."""
     try:
         return await handler(request)
     except Problem as problem:
@@ -83,9 +83,7 @@ class TooLong(Problem):
     code = "too-many-pixels"
 
     def __init__(self, side_max: int) -> None:
-        super().__init__(
-            f"No side may be longer than {side_max} pixels here. Make the picture smaller and send it again."
-        )
+        super().__init__(f"No side may be longer than {side_max} pixels here. Send a smaller picture.")
 
 
 class BodyTooLarge(Problem):

@@ -14,7 +14,7 @@ from worker.problems import NotReady, answer_problems
 
 CUTOUT_OPTIONS: Known = {"format": tuple(outputs.FORMATS)}
 ALPHA_OPTIONS: Known = {"format": ("png",)}
-NO_STORE = {hdrs.CACHE_CONTROL: "no-store"}
+NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Worker:
     async def info(self, _request: web.Request) -> web.Response:
         """GET /info: what this worker does, how well, and within which limits."""
         engine, settings = self._device.engine, self._settings
-        info = {
+        info: dict[str, object] = {
             "name": "nijika worker",
             "version": VERSION,
             "engine": engine.name if engine else settings.engine,
@@ -121,7 +121,7 @@ class Worker:
         kind = order.options["format"]
         done = await self._studio.work(order.data, finish, kind)
         timing = ", ".join(f"{step};dur={seconds * 1000:.1f}" for step, seconds in done.seconds.items())
-        headers = {
+        headers: dict[str, str] = {
             **NO_STORE,
             hdrs.CONTENT_TYPE: outputs.FORMATS[kind],
             "X-Engine": done.engine,

@@ -37,7 +37,7 @@ class Studio:
         self._codecs = ThreadPoolExecutor(codec_threads, "codec")
 
     async def work(self, data: bytes, finish: Finish, kind: str) -> Done:
-        """Turn the bytes of a picture into a file of `kind`, a key of outputs.FORMATS. Raises what pixels.decode raises, and Busy."""
+        """Turn the bytes of a picture into a file of `kind`, a key of outputs.FORMATS. Raises as pixels.decode does."""
         with self._device.place():
             (picture, seen), decoding = await self._in_codecs(lambda: _decode(data, self._pixels_max))
             matte = await self._device.alpha(seen)

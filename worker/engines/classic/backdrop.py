@@ -100,4 +100,5 @@ def _surface(weights: Plane, height: int, width: int) -> Plane:
     y = (np.arange(height, dtype=np.float32) / height * 2 - 1)[:, None, None]
     x = (np.arange(width, dtype=np.float32) / width * 2 - 1)[None, :, None]
     one, along, down, along2, down2, both = weights
-    return one + x * (along + along2 * x) + y * (down + down2 * y + both * x)
+    surface: Plane = one + x * (along + along2 * x) + y * (down + down2 * y + both * x)
+    return surface

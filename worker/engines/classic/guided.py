@@ -1,4 +1,4 @@
-"""The guided filter (He, Sun, Tang 2010) and its fast form (He, Sun 2015): edges of a matte follow those of the picture."""
+"""The guided filter (He, Sun, Tang 2010) and its fast form (He, Sun 2015): mattes follow the picture's edges."""
 
 from typing import TypeAlias
 
@@ -15,11 +15,12 @@ def smooth(alpha: Plane, rgb: Bytes, radius: int, epsilon: float) -> Plane:
     """Return `alpha` (H, W) 0..1 redrawn along the edges of `rgb` (H, W, 3); the larger `epsilon`, the softer."""
     guide = _grey(rgb)
     slope, offset = _fit(alpha, guide, radius, epsilon)
-    return np.clip(slope * guide + offset, 0, 1)
+    redrawn: Plane = np.clip(slope * guide + offset, 0, 1).astype(np.float32, copy=False)
+    return redrawn
 
 
 def enlarge(alpha: Plane, small: Bytes, rgb: Bytes) -> Plane:
-    """Return `alpha`, (h, w) 0..1 beside `small` (h, w, 3), at the size of `rgb` (H, W, 3), with edges as sharp as there.
+    """Return `alpha`, (h, w) 0..1 beside `small` (h, w, 3), at the size of `rgb` (H, W, 3), and as sharp.
 
     Only where the matte is neither 0 nor 1 all around does the picture speak; a flat matte stays flat.
     """
@@ -35,14 +36,14 @@ def enlarge(alpha: Plane, small: Bytes, rgb: Bytes) -> Plane:
 
 
 def _grey(rgb: Bytes) -> Plane:
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
 
 
 def _fit(alpha: Plane, guide: Plane, radius: int, epsilon: float) -> tuple[Plane, Plane]:
     mean_guide, mean_alpha = _mean(guide, radius), _mean(alpha, radius)
     covariance = _mean(guide * alpha, radius) - mean_guide * mean_alpha
     variance = _mean(guide * guide, radius) - mean_guide * mean_guide
-    slope = covariance / (np.maximum(variance, 0) + epsilon)
+    slope = (covariance / (np.maximum(variance, 0) + epsilon)).astype(np.float32, copy=False)
     return _mean(slope, radius), _mean(mean_alpha - slope * mean_guide, radius)
 
 

@@ -18,7 +18,7 @@ EDGE_PIXELS = 2
 
 
 def alpha(rgb: Bytes, plain: Backdrop) -> Plane:
-    """Return the matte of `rgb` (H, W, 3) uint8 before `plain`: (H, W) float32 0..1, with the soft edges of the picture."""
+    """Return the matte of `rgb` (H, W, 3) uint8 before `plain`: (H, W) float32 0..1, with soft edges."""
     distance = np.linalg.norm(plain.lab - plain.expected, axis=2).astype(np.float32)
     near = distance < plain.tolerance
     dimmed = _dimmed(plain)

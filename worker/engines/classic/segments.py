@@ -22,7 +22,7 @@ Labels = NDArray[np.uint8]
 
 
 def alpha(rgb: Bytes) -> Plane:
-    """Return a guess at the matte of `rgb` (H, W, 3) uint8: (H, W) float32 0..1, its edges drawn along those of the picture."""
+    """Return a guess at the matte of `rgb` (H, W, 3) uint8: (H, W) float32 0..1, edges along those of the picture."""
     cv2.setRNGSeed(SEED)
     height, width = rgb.shape[:2]
     scale = min(1, SIDE / max(height, width))
@@ -31,9 +31,10 @@ def alpha(rgb: Bytes) -> Plane:
     rough = cv2.resize(_mask(small).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR).astype(
         np.float32
     )
-    edges = guided.smooth(rough, rgb, radius=max(2, max(height, width) // 128), epsilon=1e-3)
+    edges = guided.smooth(rough.astype(np.float32), rgb, radius=max(2, max(height, width) // 128), epsilon=1e-3)
     # A matte in between is an edge; a veil over background and object is not.
-    return np.clip((edges - 0.2) / 0.6, 0, 1).astype(np.float32)
+    sharper: Plane = np.clip((edges - 0.2) / 0.6, 0, 1).astype(np.float32)
+    return sharper
 
 
 def _mask(small: Bytes) -> Labels:
@@ -51,7 +52,8 @@ def _mask(small: Bytes) -> Labels:
 def _nearness(height: int, width: int) -> Plane:
     y, x = np.mgrid[:height, :width]
     from_centre = np.hypot((x + 0.5) / width * 2 - 1, (y + 0.5) / height * 2 - 1)
-    return np.exp(-((from_centre / 0.9) ** 2)).astype(np.float32)
+    nearness: Plane = np.exp(-((from_centre / 0.9) ** 2)).astype(np.float32)
+    return nearness
 
 
 def _unlike_border(small: Bytes) -> Plane:
@@ -71,7 +73,8 @@ def _unlike_border(small: Bytes) -> Plane:
     distances = [
         np.linalg.norm(lab - centre, axis=2) + handicap for centre, handicap in zip(centres, handicaps, strict=True)
     ]
-    return np.min(distances, axis=0).astype(np.float32)
+    nearest_distance: Plane = np.min(distances, axis=0).astype(np.float32)
+    return nearest_distance
 
 
 def _cut(small: Bytes, likely: NDArray[np.bool_]) -> Labels:

@@ -1,0 +1,352 @@
+"""What a caller pays: the price for a success, nothing for anything else, whatever breaks."""
+
+import asyncio
+import hashlib
+from collections import Counter
+
+import pytest
+
+from tests.conftest import Start
+from tests.gateway import CHAIN, Customer, Gateway, configuration, upstream_table
+from tests.peers import answers, dead_ends, faults, raw, redirects, streams
+from tests.peers.exchange import Behaviour
+from tests.peers.upstream import Upstream
+
+PATH = "/api/removebg"
+WORKER = "/v1/cutout"
+HURRIED = "connect_seconds = 0.5\nfirst_byte_seconds = 0.5\nidle_seconds = 0.5\ntotal_seconds = 3"
+
+
+def post(customer: Customer, body: bytes = b"picture", *, length: int | None = None, fields: str = "") -> bytes:
+    """A raw POST of the priced route."""
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-API-Key: {customer.key}\r\n{fields}"
+    return f"{head}Content-Length: {len(body) if length is None else length}\r\n\r\n".encode() + body
+
+
+async def test_a_success_costs_the_price(gateway: Gateway, customer: Customer, upstream: Upstream) -> None:
+    upstream.plan(WORKER, answers.answer(200, b"cut-out"))
+
+    async with gateway.session.post(PATH, data=b"picture", headers=customer.fields) as answer:
+        body = await answer.read()
+
+    assert (answer.status, body) == (200, b"cut-out")
+    assert answer.headers["X-Credits-Charged"] == "1"
+    assert answer.headers["X-Credits-Remaining"] == "99"
+    assert await customer.settled() == {"available": "99", "held": "0", "spent": "1", "granted": "100"}
+    assert await gateway.violations() == {}
+
+
+async def test_200_calls_on_credit_for_100_are_100_successes_and_100_refusals(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    customer = await gateway.customer("100")
+    upstream.plan(WORKER, answers.answer(200, b"cut-out"))
+
+    async def call() -> int:
+        async with gateway.session.post(PATH, data=b"p", headers=customer.fields) as answer:
+            await answer.read()
+            return answer.status
+
+    statuses = Counter(await asyncio.gather(*(call() for _ in range(200))))
+
+    assert statuses == {200: 100, 402: 100}
+    assert await customer.settled() == {"available": "0", "held": "0", "spent": "100", "granted": "100"}
+    assert len(upstream.seen) == 100
+    assert await gateway.violations() == {}
+
+
+async def test_too_little_credit_is_402_with_price_and_balance(gateway: Gateway, upstream: Upstream) -> None:
+    customer = await gateway.customer("0.999999")
+
+    async with gateway.session.post(PATH, data=b"p", headers=customer.fields) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+
+    assert answer.status == 402
+    assert (problem["code"], problem["price"], problem["balance"]) == ("insufficient-credits", "1", "0.999999")
+    assert upstream.seen == []
+
+
+FAULTS: list[tuple[str, Behaviour, set[int]]] = [
+    ("no answer", faults.unanswered, {504}),
+    ("body unread", faults.unread, {504}),
+    ("closed without a word", faults.closed, {502}),
+    ("reset before the head", faults.reset(), {502}),
+    ("silence after the head", faults.silent_after(), {504}),
+    ("silence within the body", faults.silent_after(b"x" * 10), {504, 0}),
+    ("reset at byte 0", faults.reset_at(0), {502}),
+    ("reset at byte 10", faults.reset_at(10), {502, 0}),
+    ("reset at byte 300000", faults.reset_at(300_000), {502, 0}),
+    ("reset in chunks", faults.reset_at(10, chunked=True), {502, 0}),
+    ("short body", faults.short(), {502, 0}),
+    ("missing last chunk", faults.unfinished(), {502, 0}),
+    ("torn chunk", faults.torn(), {502, 0}),
+    ("bad chunk size", faults.bad_chunk(), {502, 0}),
+    ("garbage", faults.garbage(), {502}),
+    ("huge header", faults.huge_header(), {502}),
+    ("two lengths", faults.two_lengths(), {502}),
+    ("length and chunks", faults.length_and_chunks(), {502}),
+    ("500", answers.failed(500), {502}),
+    ("502", answers.failed(502), {502}),
+    ("503", answers.starting(), {503}),
+    ("504", answers.failed(504), {504}),
+    ("429", answers.too_many(), {503}),
+    ("301", redirects.away("/elsewhere", 301), {502}),
+    ("302", redirects.away("/elsewhere", 302), {502}),
+    ("307", redirects.away("/elsewhere", 307), {502}),
+    ("303 to another host", redirects.away("http://127.0.0.1:9/x"), {502}),
+    ("303 without a Location", redirects.away(None), {502}),
+    ("endless 303", redirects.loop(), {502}),
+]
+
+
+@pytest.mark.parametrize(("behaviour", "statuses"), [fault[1:] for fault in FAULTS], ids=[f[0] for f in FAULTS])
+async def test_a_failed_call_costs_nothing(
+    start: Start, upstream: Upstream, behaviour: Behaviour, statuses: set[int]
+) -> None:
+    upstream.plan("*", behaviour)
+    async with start(configuration(upstream_table(upstream.url, settings=HURRIED))) as gateway:
+        customer = await gateway.customer()
+
+        async with raw.connect(gateway.url) as client:
+            reply = await client.ask(post(customer))
+
+        if reply.status == 200:
+            assert reply.ending == "cut", "a broken answer must look broken"
+            assert 0 in statuses
+        else:
+            assert reply.status in statuses
+            assert reply.json()["code"].startswith("upstream-")
+            assert answers.SECRET not in reply.body
+        assert await customer.settled() == {"available": "100", "held": "0", "spent": "0", "granted": "100"}
+        assert await gateway.violations() == {}
+
+
+@pytest.mark.parametrize("dead_end", [dead_ends.closed_port, dead_ends.full_backlog, dead_ends.never_accepting])
+async def test_a_worker_that_is_not_there_costs_nothing(start: Start, dead_end: type) -> None:
+    with dead_end() as url:
+        async with start(configuration(upstream_table(url, settings=HURRIED))) as gateway:
+            customer = await gateway.customer()
+
+            async with gateway.session.post(PATH, data=b"p", headers=customer.fields) as answer:
+                status = answer.status
+
+            assert status in {502, 504}
+            assert (await customer.settled())["available"] == "100"
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 415, 422])
+async def test_a_refusal_by_the_worker_is_passed_on_and_costs_nothing(
+    gateway: Gateway, customer: Customer, upstream: Upstream, status: int
+) -> None:
+    upstream.plan(WORKER, answers.answer(status, b"no picture", [("Content-Type", "text/plain")]))
+
+    async with gateway.session.post(PATH, data=b"p", headers=customer.fields) as answer:
+        body = await answer.read()
+
+    assert (answer.status, body) == (status, b"no picture")
+    assert (answer.headers["X-Credits-Charged"], answer.headers["X-Credits-Remaining"]) == ("0", "100")
+    assert (await customer.settled())["available"] == "100"
+
+
+async def test_who_reads_all_but_the_last_bytes_and_resets_is_charged(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    upstream.plan(WORKER, streams.generated(300_000))
+
+    async with raw.connect(gateway.url) as client:
+        await client.send(post(customer))
+        head = await client.head()
+        client.reset()
+
+    assert head.status == 200
+    assert (await customer.settled())["spent"] == "1"
+    assert (await upstream.request()).finished
+
+
+async def test_who_hangs_up_after_the_upload_is_charged_for_the_work(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    gate = asyncio.Event()
+    upstream.plan(WORKER, streams.gated(gate, answers.answer(200, b"cut-out")))
+
+    async with raw.connect(gateway.url) as client:
+        await client.send(post(customer))
+        await upstream.until(lambda: len(upstream.seen) == 1 and upstream.seen[0].complete)
+        client.reset()
+    gate.set()
+
+    assert (await customer.settled())["spent"] == "1"
+
+
+async def test_who_drops_within_the_upload_is_not_charged_and_the_worker_sees_no_whole_body(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    upstream.plan(WORKER, answers.digest())
+
+    async with raw.connect(gateway.url) as client:
+        await client.send(post(customer, b"x" * 500, length=1000))
+        await upstream.until(lambda: bool(upstream.seen) and upstream.seen[0].upload.count == 500)
+        client.reset()
+
+    assert (await customer.settled())["available"] == "100"
+    await upstream.until(lambda: upstream.seen[0].broken)
+    assert not upstream.seen[0].complete
+
+
+async def test_the_newest_piece_waits_until_the_charge_is_captured(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    tick = asyncio.Event()
+    upstream.plan(WORKER, streams.drip([b"one", b"two"], tick))
+
+    async with raw.connect(gateway.url) as client:
+        await client.send(post(customer))
+        tick.set()
+        reply = await client.reply()
+
+    assert (reply.status, reply.body) == (200, b"onetwo")
+    # The whole body is here, so the charge must be captured by now: no waiting.
+    assert (await customer.balances())["spent"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("reported", "charged"), [("0.25", "0.25"), ("0", "0"), ("2", "2"), ("2.1", "2"), ("-1", "2"), ("x", "2"), (None, "2")]
+)
+async def test_a_metered_call_costs_what_the_worker_reports_and_never_more_than_was_held(
+    start: Start, upstream: Upstream, reported: str | None, charged: str
+) -> None:
+    route = (
+        '[[routes]]\nuse = "proxy"\npath = "/api/removebg"\nupstream = "worker"\ntarget = "/v1/cutout"\n'
+        'price = { hold = "2", capture = "X-Nijika-Cost" }'
+    )
+    fields = [] if reported is None else [("X-Nijika-Cost", reported)]
+    upstream.plan(WORKER, answers.answer(200, b"cut-out", fields))
+    async with start(configuration(upstream_table(upstream.url), routes=route)) as gateway:
+        customer = await gateway.customer()
+
+        async with gateway.session.post(PATH, data=b"p", headers=customer.fields) as answer:
+            await answer.read()
+
+        assert answer.headers["X-Credits-Charged"] == charged
+        assert "X-Nijika-Cost" not in answer.headers
+        assert (await customer.settled())["spent"] == charged
+        assert await gateway.violations() == {}
+
+
+async def test_without_a_database_nothing_is_forwarded(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    await gateway.pool.close()
+
+    async with gateway.session.post(PATH, data=b"p", headers=customer.fields) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+
+    assert (answer.status, problem["code"]) == (503, "ledger-unavailable")
+    assert answer.headers["Retry-After"] == "5"
+    assert upstream.seen == []
+
+
+async def test_a_charge_that_was_refunded_by_another_hand_gives_no_result_away(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    gate = asyncio.Event()
+    upstream.plan(WORKER, streams.gated(gate, answers.answer(200, b"cut-out")))
+
+    async with raw.connect(gateway.url) as client:
+        await client.send(post(customer))
+        await upstream.until(lambda: len(upstream.seen) == 1 and upstream.seen[0].complete)
+        await gateway.pool.execute(
+            """WITH c AS (UPDATE charges SET state = 'refunded', settled_at = now() RETURNING id, account, held),
+                    a AS (UPDATE accounts SET available = available + c.held, held = accounts.held - c.held FROM c)
+               INSERT INTO journal (id, step, kind, account, available, held, granted, spent)
+               SELECT id, 1, 'refund', account, held, -held, 0, 0 FROM c"""
+        )
+        gate.set()
+        reply = await client.reply()
+
+    assert (reply.status, reply.json()["code"]) == (503, "charge-lost")
+    assert (await customer.balances())["available"] == "100"
+    assert await gateway.violations() == {}
+
+
+async def test_a_settlement_that_is_sent_twice_counts_once(gateway: Gateway, customer: Customer) -> None:
+    from nijika import request_id
+    from nijika.ledger import Hold
+    from nijika.state import LEDGER
+
+    ledger = gateway.app[LEDGER]
+    hold = Hold(request_id.make(), customer.account, 1, PATH, 5_000_000, 60)
+
+    charge, again = await ledger.hold(hold), await ledger.hold(hold)
+    first = await ledger.settle(hold.id, captured=5_000_000, status=200, reason=None)
+    second = await ledger.settle(hold.id, captured=5_000_000, status=200, reason=None)
+    other = await ledger.settle(hold.id, captured=None, status=None, reason="too late")
+
+    assert charge.id == again.id
+    assert (first, second, other) == (95_000_000, 95_000_000, None)
+    assert await customer.balances() == {"available": "95", "held": "0", "spent": "5", "granted": "100"}
+    assert await gateway.violations() == {}
+
+
+async def test_verify_finds_each_kind_of_violation(gateway: Gateway, customer: Customer, upstream: Upstream) -> None:
+    upstream.plan(WORKER, answers.answer(200, b"x"))
+    async with gateway.session.post(PATH, data=b"p", headers=customer.fields) as answer:
+        await answer.read()
+    await customer.settled()
+    sabotage = {
+        "spent is the sum captured": "UPDATE charges SET captured = 0",
+        "balances are the replay of the journal": "UPDATE accounts SET available = available + 1, granted = granted + 1",
+        "every charge has its hold entry": (
+            "ALTER TABLE journal DISABLE TRIGGER append_only; DELETE FROM journal WHERE kind = 'hold'"
+        ),
+        "settled if and only if one matching settlement": (
+            "ALTER TABLE journal DISABLE TRIGGER append_only; DELETE FROM journal WHERE step = 1"
+        ),
+        "no journal row without its charge": "DELETE FROM charges",
+        "none open long past its deadline": (
+            "UPDATE charges SET state = 'held', captured = 0, settled_at = NULL, deadline = now() - interval '2 minutes'"
+        ),
+        "held is the sum of open charges": "UPDATE charges SET state = 'held', captured = 0, settled_at = NULL",
+        "no charge without account": "UPDATE charges SET account = 999",
+        "conservation": (
+            "ALTER TABLE accounts DROP CONSTRAINT conservation; UPDATE accounts SET available = available + 1"
+        ),
+    }
+
+    from nijika.ledger.verify import INVARIANTS, verify
+
+    assert set(sabotage) == set(INVARIANTS)
+    async with gateway.pool.acquire() as connection:
+        for name, sql in sabotage.items():
+            await connection.execute("BEGIN")
+            await connection.execute(sql)
+            count = await connection.fetchval(INVARIANTS[name])
+            await connection.execute("ROLLBACK")
+            assert count >= 1, name
+        assert not any((await verify(connection)).values())
+
+
+async def test_the_journal_cannot_be_changed(gateway: Gateway, customer: Customer) -> None:
+    import asyncpg
+
+    with pytest.raises(asyncpg.RaiseError, match="append-only"):
+        await gateway.pool.execute("UPDATE journal SET reason = 'forged'")
+    with pytest.raises(asyncpg.RaiseError, match="append-only"):
+        await gateway.pool.execute("DELETE FROM journal")
+
+
+async def test_a_priced_plugin_of_ones_own_is_charged_before_its_answer_is_sent(start: Start, tmp_path: object) -> None:
+    text = '[[routes]]\nuse = "tests.plugin:Paint"\ncolour = "red"\n'
+    async with start(configuration("", chain=CHAIN, routes=text)) as gateway:
+        customer = await gateway.customer()
+
+        async with gateway.session.post("/api/paint", headers=customer.fields) as answer:
+            body = await answer.text()
+        async with gateway.session.post("/api/paint?fail=1", headers=customer.fields) as failure:
+            await failure.read()
+
+        assert (answer.status, body) == (200, "red")
+        assert answer.headers["X-Credits-Charged"] == "0.5"
+        assert failure.status == 500
+        assert (await customer.balances())["spent"] == "0.5"
+        assert hashlib.sha256(body.encode()).digest()

@@ -1,0 +1,49 @@
+"""A real worker on a free loopback port, and a client that talks to it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from worker.server import Settings, Worker, runner
+
+Start = Callable[..., Awaitable[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "worker" in item.path.parts:
+            # pixels.py lets Pillow grumble about broken metadata; pytest would turn that into errors.
+            item.add_marker(pytest.mark.filterwarnings("ignore::UserWarning:PIL"))
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Start workers: `await start(pixels_max=…)` gives a base URL once the engine is loaded."""
+    runners: list[web.AppRunner] = []
+
+    async def begin(**settings: Any) -> str:
+        worker = Worker(Settings(**{"waiting_max": 50, **settings}))
+        run = runner(worker, drain_seconds=1)
+        runners.append(run)
+        await run.setup()
+        await web.TCPSite(run, "127.0.0.1", 0).start()
+        await worker.loading
+        return f"http://127.0.0.1:{run.addresses[0][1]}"
+
+    yield begin
+    for run in runners:
+        await run.cleanup()
+
+
+@pytest.fixture
+async def url(start: Start) -> str:
+    return await start()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        yield session
