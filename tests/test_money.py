@@ -210,7 +210,8 @@ async def test_the_newest_piece_waits_until_the_charge_is_captured(
 
 
 @pytest.mark.parametrize(
-    ("reported", "charged"), [("0.25", "0.25"), ("0", "0"), ("2", "2"), ("2.1", "2"), ("-1", "2"), ("x", "2"), (None, "2")]
+    ("reported", "charged"),
+    [("0.25", "0.25"), ("0", "0"), ("2", "2"), ("2.1", "2"), ("-1", "2"), ("x", "2"), (None, "2")],
 )
 async def test_a_metered_call_costs_what_the_worker_reports_and_never_more_than_was_held(
     start: Start, upstream: Upstream, reported: str | None, charged: str

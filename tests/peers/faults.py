@@ -1,6 +1,14 @@
-"""Upstreams that break: silent ones, torn connections, and bytes that are not HTTP."""
+"""Upstreams that break: silent ones, torn connections, and bytes that are not HTTP.
+
+`apart` sends the mistake in a segment of its own, when the caller has the head and works on the body already: parsers
+that refuse the whole at once have been seen to hang, or to lend the stray bytes to the next caller.
+"""
+
+import asyncio
 
 from tests.peers.exchange import Behaviour, Exchange, Headers, chunk, head
+
+SEGMENT_SECONDS = 0.05  # enough for a caller on this machine to have parsed what came; the tests do not measure it
 
 
 async def unread(exchange: Exchange) -> None:
@@ -62,15 +70,16 @@ def short(body: bytes = b"half", missing_bytes: int = 4) -> Behaviour:
     return raw(head(200, [("Content-Length", str(len(body) + missing_bytes))]) + body)
 
 
-def long(body: bytes = b"whole", extra: bytes = b"and more", *, close: bool = False) -> Behaviour:
-    """Sends more than its Content-Length, on a connection that it keeps or closes."""
-    return raw(head(200, [("Content-Length", str(len(body)))]) + body + extra, finished=True, close=close)
+def long(body: bytes = b"whole", extra: bytes = b"and more", *, close: bool = False, apart: bool = False) -> Behaviour:
+    """Sends more than its Content-Length, on a connection that it keeps or closes; `apart` cuts within the body."""
+    begin = head(200, [("Content-Length", str(len(body)))]) + body[:1]
+    return raw(begin, body[1:] + extra, finished=True, close=close, apart=apart)
 
 
-def twice(body: bytes = b"mine", stray: bytes = b"yours") -> Behaviour:
+def twice(body: bytes = b"mine", stray: bytes = b"yours", *, apart: bool = False) -> Behaviour:
     """Sends a second answer that nobody asked for, and keeps the connection: the next caller might be given it."""
     second = head(200, [("Content-Length", str(len(stray)))]) + stray
-    return long(body, second)
+    return long(body, second, apart=apart)
 
 
 def unfinished(body: bytes = b"almost all") -> Behaviour:
@@ -83,9 +92,10 @@ def torn(body: bytes = b"half of a chunk") -> Behaviour:
     return raw(head(200, [("Transfer-Encoding", "chunked")]) + b"%x\r\n%b" % (len(body) * 2, body))
 
 
-def bad_chunk(body: bytes = b"fine so far", size_line: bytes = b"zz\r\n") -> Behaviour:
-    """Chunked, with one good chunk and then something that is not a size; then waits."""
-    return raw(head(200, [("Transfer-Encoding", "chunked")]) + chunk(body) + size_line + b"junk", stay=True)
+def bad_chunk(body: bytes = b"fine so far", size_line: bytes = b"zz\r\n", *, apart: bool = False) -> Behaviour:
+    """Chunked, with one good chunk and then something that is not a size; then waits for the caller to leave."""
+    begin = head(200, [("Transfer-Encoding", "chunked")]) + chunk(body)
+    return raw(begin, size_line + b"junk", stay=True, apart=apart)
 
 
 def garbage(line: bytes = b"SSH-2.0-OpenSSH_9.2\r\n\r\n") -> Behaviour:
@@ -126,12 +136,16 @@ def stale(then: Behaviour, *, with_reset: bool = False) -> Behaviour:
     return behave
 
 
-def raw(answer: bytes, *, finished: bool = False, close: bool = False, stay: bool = False) -> Behaviour:
+def raw(
+    *parts: bytes, finished: bool = False, close: bool = False, stay: bool = False, apart: bool = False
+) -> Behaviour:
     """Reads the request, sends just these bytes, keeps the connection if `finished`, waits if `stay`, or closes."""
 
     async def behave(exchange: Exchange) -> None:
         await exchange.read_all()
-        await exchange.send(answer)
+        for part in parts if apart else [b"".join(parts)]:
+            await exchange.send(part)
+            await asyncio.sleep(SEGMENT_SECONDS if apart else 0)
         if stay:
             await exchange.hang_up()
         if finished:

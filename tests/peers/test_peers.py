@@ -71,11 +71,14 @@ async def test_a_mistake_in_a_behaviour_fails_the_test() -> None:
     async def mistaken(_: object) -> None:
         raise LookupError("a bug in a test")
 
-    with pytest.raises(ExceptionGroup, match="behaviours"):
+    async def scene() -> None:
         async with Upstream.start() as upstream, raw.connect(upstream.url) as client:
             upstream.plan("*", mistaken)
             await client.send(POST)
             assert await client.closed()
+
+    with pytest.raises(ExceptionGroup, match="behaviours"):
+        await scene()
 
 
 async def test_an_echo_begins_before_the_upload_ends(upstream: Upstream, client: raw.Client) -> None:
@@ -160,6 +163,8 @@ async def test_a_cut_body_looks_cut(upstream: Upstream, client: raw.Client, beha
     [
         (faults.long(b"whole", b"and more", close=True), b"wholeand more"),
         (faults.twice(b"mine", b"yours"), b"yours"),
+        (faults.long(b"whole", b"and more", apart=True), b"wholeand more"),
+        (faults.bad_chunk(b"fine", b"zz\r\n"), b"4\r\nfine\r\nzz\r\njunk"),
         (faults.garbage(b"SSH-2.0\r\n\r\n"), b"SSH-2.0\r\n\r\n"),
         (faults.huge_header(100_000), b"h" * 100_000),
         (faults.two_lengths(4, 8), b"Content-Length: 8\r\n\r\n12345678"),
@@ -403,7 +408,7 @@ def test_every_case_has_a_name_of_its_own() -> None:
 
 
 def test_a_case_takes_the_gateways_host_and_key() -> None:
-    for case in [*MALFORMED, *SPELLINGS]:
-        request = case.request(host=b"127.0.0.1:8080", key=b"nj_live_real")
+    gateway = {"host": b"127.0.0.1:8080", "key": b"nj_live_real"}
+    for request in [case.request(**gateway) for case in MALFORMED] + [case.request(**gateway) for case in SPELLINGS]:
         assert b"@KEY@" not in request
         assert b"gateway.test" not in request

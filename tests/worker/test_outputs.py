@@ -1,0 +1,67 @@
+"""The files that go out: right for every reader, with the picture's colours, its profile, and nothing hidden."""
+
+import zlib
+
+import numpy as np
+import pytest
+
+from tests.worker import pictures
+from worker import outputs
+from worker.problems import TooLong
+
+RGB = pictures.noise()
+ALPHA = pictures.noise(channels=1, seed=4).reshape(RGB.shape[:2])
+
+
+def test_colours_and_alpha_are_written_as_they_are() -> None:
+    written = np.asarray(pictures.opened(outputs.cutout(RGB, ALPHA, None, "png")))
+
+    np.testing.assert_array_equal(written[..., 3], ALPHA)
+    np.testing.assert_array_equal(written[ALPHA > 0][:, :3], RGB[ALPHA > 0])
+
+
+def test_hidden_colours_are_zeroed() -> None:
+    alpha = np.where(np.arange(60) < 30, 0, 255).astype(np.uint8)[None].repeat(40, 0)
+
+    for kind in outputs.FORMATS:
+        written = np.asarray(pictures.opened(outputs.cutout(RGB, alpha, None, kind)))
+        assert not written[:, :25].any()
+
+
+def test_the_profile_is_an_iccp_chunk_right_after_the_header_with_a_true_checksum() -> None:
+    profile = pictures.srgb_profile()
+
+    png = outputs.cutout(RGB, ALPHA, profile, "png")
+
+    length = int.from_bytes(png[33:37], "big")
+    assert png[37:41] == b"iCCP"
+    assert zlib.crc32(png[37 : 41 + length]) == int.from_bytes(png[41 + length : 45 + length], "big")
+    assert pictures.opened(png).info["icc_profile"] == profile
+
+
+def test_webp_keeps_alpha_and_profile() -> None:
+    profile = pictures.srgb_profile()
+
+    image = pictures.opened(outputs.cutout(RGB, ALPHA, profile, "webp"))
+
+    assert (image.format, image.mode, image.info["icc_profile"]) == ("WEBP", "RGBA", profile)
+    np.testing.assert_array_equal(np.asarray(image)[..., 3], ALPHA)
+
+
+def test_webp_refuses_a_side_that_it_cannot_hold() -> None:
+    with pytest.raises(TooLong, match="16383"):
+        outputs.cutout(np.zeros((1, 16_384, 3), np.uint8), np.zeros((1, 16_384), np.uint8), None, "webp")
+
+
+def test_alpha_alone_is_an_8_bit_grey_png() -> None:
+    image = pictures.opened(outputs.grey(ALPHA))
+
+    assert (image.format, image.mode) == ("PNG", "L")
+    np.testing.assert_array_equal(np.asarray(image), ALPHA)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 65_500), (65_500, 1)])
+def test_the_smallest_and_the_longest_pictures_are_written(size: tuple[int, int]) -> None:
+    png = outputs.cutout(np.zeros((*size, 3), np.uint8), np.full(size, 255, np.uint8), None, "png")
+
+    assert pictures.opened(png).size == size[::-1]
