@@ -14,7 +14,7 @@ class Problem(Exception):
     code: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Something broke on our side"
     detail: ClassVar[str] = "The gateway met an error of its own. Nothing was charged; please try again."
-    closes: ClassVar[bool] = False  # whether the connection's framing or pace can no longer be trusted
+    closes: bool = False  # whether the connection's framing or pace can no longer be trusted
 
     def __init__(
         self, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **members: object

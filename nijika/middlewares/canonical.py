@@ -4,9 +4,9 @@ import re
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
-from nijika.errors import BadHost, ExpectationFailed, MethodNotAllowed, Problem
+from nijika.errors import BadHost, BadRequest, ExpectationFailed, MethodNotAllowed, Problem
 from nijika.module import FREE, Handler, Match, Middleware, Route
 from nijika.proxy.path import canonical
 from nijika.state import CLIENT_IP, MATCH, PATH, QUERY, ROUTES
@@ -22,8 +22,8 @@ class Canonical(Middleware):
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse what could be read in two ways; put PATH, QUERY, MATCH and the peer's address on the request."""
-        if request.method in {"CONNECT", "TRACE"}:
-            raise MethodNotAllowed(request.method, ())
+        _check_framing(request)
+        _check_method(request.method)
         request[PATH], request[QUERY] = canonical(request.raw_path)
         _check_host(request.headers.get(hdrs.HOST))
         if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
@@ -38,11 +38,29 @@ def _match(request: web.Request) -> Match:
     try:
         return request.app[ROUTES].match(request.method, request[PATH])
     except Problem as problem:
-        return Match(Route((request.method,), "*", partial(_refuse, problem), FREE), {})
+        return Match(Route((request.method,), "*", partial(_refuse, problem), FREE, continues=True), {})
 
 
 async def _refuse(problem: Problem, _: web.Request) -> web.StreamResponse:
     raise problem
+
+
+def _check_framing(request: web.Request) -> None:
+    """Where a request ends must be beyond doubt for every server on the way (RFC 9112, 6.1, 6.3)."""
+    if request.version not in {HttpVersion10, HttpVersion11}:
+        raise BadRequest("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+    codings = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
+    if not codings:
+        return
+    if len(codings) > 1 or codings[0].lower() != "chunked" or request.version == HttpVersion10:
+        raise BadRequest("The only Transfer-Encoding is chunked, in HTTP/1.1.")
+
+
+def _check_method(method: str) -> None:
+    if method in {"CONNECT", "TRACE"}:
+        problem = MethodNotAllowed(method, ())
+        problem.closes = True
+        raise problem
 
 
 def _check_host(host: str | None) -> None:

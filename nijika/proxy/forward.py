@@ -27,8 +27,9 @@ async def forward(
     `began` is when the gateway met the request (time.perf_counter()), for Server-Timing.
     Raises the Problems of `answer_of` and `relay`.
     """
+    fields = [*added, *upstream.headers.items()]
     patience = Patience(upstream.timing.total)
-    outbound = Outbound(request.method, target, towards_worker(request.headers, added), body)
+    outbound = Outbound(request.method, target, towards_worker(request.headers, fields), body)
     gateway = milliseconds_since(began)
     sent = time.perf_counter()
     async with answer_of(upstream, outbound, patience) as answer:

@@ -5,6 +5,7 @@ Source: RFC 3986, 2.3 (unreserved characters), 3.3 (path), 6.2.2 (normalisation)
 
 import re
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from nijika.errors import BadPath
 
@@ -33,6 +34,7 @@ def canonical(raw: str) -> Target:
         raise BadPath
     if "%" in path:
         path = _ESCAPE.sub(_plain, path)
+        _check_utf8(path)
     # Some servers drop ";parameters" before they resolve dots, so "..;x" is a dot segment to them.
     for segment in path[1:].split("/"):
         if segment.partition(";")[0] in {".", ".."}:
@@ -40,6 +42,14 @@ def canonical(raw: str) -> Target:
     if "//" in path:
         raise BadPath
     return Target(path, query)
+
+
+def _check_utf8(path: str) -> None:
+    """Overlong and broken sequences are read as a dot or slash by some."""
+    try:
+        unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise BadPath from None
 
 
 def _plain(escape: re.Match[str]) -> str:

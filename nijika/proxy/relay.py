@@ -44,6 +44,8 @@ async def relay(
     response = web.StreamResponse(status=answer.status, headers=towards_caller(answer.headers))
     response.headers.add("Server-Timing", timing)
     caller = _Caller(request, response)
+    if bill is None:
+        await caller.write(b"")
     newest = b""
     async for piece in _pieces(answer, body, patience, idle_seconds):
         if bill is None:

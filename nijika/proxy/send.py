@@ -121,18 +121,19 @@ async def _send(
 
 async def _follow(upstream: Upstream, answer: aiohttp.ClientResponse, patience: Patience) -> aiohttp.ClientResponse:
     """The answer at the end of a chain of same-origin 303; every other redirect is the worker's mistake."""
-    for _ in range(HOPS_MAX):
-        if answer.status != _SEE_OTHER:
-            return answer
+    hops = 0
+    while answer.status == _SEE_OTHER:
+        hops += 1
         url = _same_origin(answer)
         answer.close()
+        if hops > HOPS_MAX:
+            raise UpstreamFailed
         try:
             async with patience.limit(upstream.timing.first_byte):
                 answer = await upstream.session.get(url, allow_redirects=False)
         except (aiohttp.ClientError, ConnectionError, ValueError) as error:
             raise UpstreamFailed from error
-    answer.close()
-    raise UpstreamFailed
+    return answer
 
 
 def _same_origin(answer: aiohttp.ClientResponse) -> URL:

@@ -21,7 +21,7 @@ class Client:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._loop = asyncio.get_running_loop()
-        self._source = Source(self.read_some)
+        self._source = Source(self._receive)
 
     async def send(self, data: bytes) -> None:
         """Sends all of it; ConnectionError when the server has gone away meanwhile."""
@@ -76,8 +76,19 @@ class Client:
 
     async def read_some(self, size: int = 65536, seconds: float = PATIENCE_SECONDS) -> bytes:
         """The next bytes as they come, b"" at the end; ConnectionError on a RST."""
-        async with within("bytes of the server", seconds):
-            return await self._loop.sock_recv(self._socket, size)
+        if self._source.buffer:
+            ahead, self._source.buffer = self._source.buffer[:size], self._source.buffer[size:]
+            return ahead
+        return await self._receive(size, seconds)
+
+    async def read(self, count: int) -> bytes:
+        """Exactly so many bytes; AssertionError when the connection ends before."""
+        came = bytearray()
+        try:
+            await self._source.take(count, came)
+        except EOFError as error:
+            raise AssertionError(f"{error} after {bytes(came)!r}") from error
+        return bytes(came)
 
     async def rest(self) -> bytes:
         """Everything until the server closes or resets; AssertionError when it stays."""
@@ -86,11 +97,15 @@ class Client:
     async def closed(self, seconds: float = PATIENCE_SECONDS) -> bool:
         """Waits for the server to close; False when it sends something instead or stays."""
         try:
-            return not self._source.buffer and not await self.read_some(1, seconds)
+            return not await self.read_some(1, seconds)
         except ConnectionError:
             return True
         except AssertionError:
             return False
+
+    async def _receive(self, size: int = 65536, seconds: float = PATIENCE_SECONDS) -> bytes:
+        async with within("bytes of the server", seconds):
+            return await self._loop.sock_recv(self._socket, size)
 
     def half_close(self) -> None:
         """Says that nothing more comes, and goes on listening."""

@@ -39,6 +39,7 @@ class Source:
 
     def __init__(self, read_some: Callable[[], Awaitable[bytes]]) -> None:
         self.buffer = b""
+        self.was_reset = False
         self._read_some = read_some
 
     async def line(self) -> bytes:
@@ -62,7 +63,8 @@ class Source:
         try:
             while True:
                 await self._more()
-        except EOFError:
+        except EOFError as end:
+            self.was_reset = isinstance(end.__cause__, ConnectionError)
             rest, self.buffer = self.buffer, b""
             return rest
 
@@ -117,7 +119,7 @@ async def _read_body(source: Source, reply: Reply, method: str, body: bytearray)
         return "chunked"
     if length is None:
         body += await source.until_eof()
-        return "eof"
+        return "cut" if source.was_reset else "eof"
     await source.take(int(length), body)
     return "length"
 

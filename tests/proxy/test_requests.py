@@ -232,6 +232,7 @@ async def test_a_caller_that_does_not_read_is_cut_and_charged_for_the_work(start
             await client.send(
                 f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-API-Key: {customer.key}\r\nContent-Length: 1\r\n\r\nx".encode()
             )
+            await upstream.request()
             balances = await customer.settled()
 
         assert balances["spent"] == "1"

@@ -46,7 +46,7 @@ async def test_events_reach_the_caller_one_by_one(gateway: Gateway, upstream: Up
             await queue.put(b"%d" % number)
             assert b"data: %d\n\n" % number in await client.read_some()
         await queue.put(None)
-        rest = await client.rest_of_body() if hasattr(client, "rest_of_body") else await client.read_some()
+        rest = await client.read_some()
 
     assert head.value("Content-Type") == "text/event-stream"
     assert rest.endswith(b"0\r\n\r\n")
@@ -163,7 +163,7 @@ async def test_a_content_encoding_that_lies_harms_nobody(gateway: Gateway, upstr
 
 
 async def test_a_head_request_keeps_the_length_and_has_no_body(gateway: Gateway, upstream: Upstream) -> None:
-    upstream.plan("*", answers.answer(200, b"", [("Content-Length", "1234")]))
+    upstream.plan("*", faults.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", finished=True))
 
     async with raw.connect(gateway.url) as client:
         first = await client.ask(get("/free/x", method="HEAD"))
@@ -211,7 +211,7 @@ async def test_a_body_until_the_end_of_the_connection_arrives_whole(gateway: Gat
 
 
 async def test_a_broken_body_looks_broken_to_an_old_client_too(gateway: Gateway, upstream: Upstream) -> None:
-    upstream.plan("*", faults.torn(b"x" * 100))
+    upstream.plan("*", faults.reset_at(300_000, chunked=True))
 
     async with raw.connect(gateway.url) as client:
         reply = await client.ask(get("/free/x", version="1.0"))
@@ -247,9 +247,9 @@ async def test_nothing_of_the_worker_leaks(gateway: Gateway, customer: Customer,
                 )
             )
 
-    leaks = {name.lower() for name, _ in answers.LEAKS} - {"server"}
+    leaks = {name for name, _ in answers.LEAKS} - {"Server", "X-Engine"}
     for reply in replies:
-        assert not leaks & {name.lower() for name, _ in reply.headers}
+        assert [name for name in leaks if reply.values(name)] == []
         assert reply.values("Server") == ["nijika"]
     assert answers.SECRET not in replies[2].body
 

@@ -20,12 +20,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
+def workers() -> list[Worker]:
+    """Every worker that the test has started."""
+    return []
+
+
+@pytest.fixture
+async def start(workers: list[Worker]) -> AsyncIterator[Start]:
     """Start workers: `await start(pixels_max=…)` gives a base URL once the engine is loaded."""
     runners: list[web.AppRunner] = []
 
     async def begin(**settings: Any) -> str:
         worker = Worker(Settings(**{"waiting_max": 50, **settings}))
+        workers.append(worker)
         run = runner(worker, drain_seconds=1)
         runners.append(run)
         await run.setup()

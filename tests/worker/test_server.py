@@ -3,17 +3,20 @@
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
+from aiohttp import web
 from PIL import Image
 
 from tests.worker import pictures
 from tests.worker.conftest import Start
 from worker import engines, outputs, pixels
 from worker.engines.classic import Classic
+from worker.server import Settings, Worker, runner
 
 TRUTH = pictures.shape("ellipse")
 SCENE = pictures.scene(TRUTH, pictures.backdrop("white"))
@@ -264,6 +267,12 @@ async def test_unknown_paths_and_methods_are_problems(url: str, http: aiohttp.Cl
     assert wrong.headers["Allow"] == "POST"
 
 
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
 class Gate(Classic):
     """An engine that stops until it is let go, and remembers where it worked."""
 
@@ -287,14 +296,12 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 
 async def test_more_pictures_than_may_wait_are_refused_with_a_time_to_return(
-    start: Start, http: aiohttp.ClientSession, gate: Gate
+    start: Start, workers: list[Worker], http: aiohttp.ClientSession, gate: Gate
 ) -> None:
     url = await start(waiting_max=1)
     waiting = [asyncio.create_task(http.post(f"{url}/v1/alpha", data=SCENE)) for _ in range(2)]
-    await asyncio.to_thread(gate.entered.wait, 10)
+    await until(lambda: workers[0]._device._places_left == 0)
     refused = await http.post(f"{url}/v1/alpha", data=SCENE)
-    while refused.status == 415:
-        refused = await http.post(f"{url}/v1/alpha", data=b"not yet full")
     gate.open.set()
 
     assert await problem(refused) == (503, "busy")
@@ -304,17 +311,15 @@ async def test_more_pictures_than_may_wait_are_refused_with_a_time_to_return(
 
 
 async def test_a_waiting_picture_whose_caller_is_gone_is_skipped(
-    start: Start, http: aiohttp.ClientSession, gate: Gate
+    start: Start, workers: list[Worker], http: aiohttp.ClientSession, gate: Gate
 ) -> None:
     url = await start(waiting_max=1)
     first = asyncio.create_task(http.post(f"{url}/v1/alpha", data=SCENE))
-    await asyncio.to_thread(gate.entered.wait, 10)
+    await until(gate.entered.is_set)
     second = asyncio.create_task(http.post(f"{url}/v1/alpha", data=SCENE))
-    while (await http.post(f"{url}/v1/alpha", data=b"x")).status != 503:
-        await asyncio.sleep(0.01)
+    await until(lambda: workers[0]._device._thread._work_queue.qsize() == 1)
     second.cancel()
-    while (await http.post(f"{url}/v1/alpha", data=b"x")).status == 503:
-        await asyncio.sleep(0.01)
+    await until(lambda: workers[0]._device._places_left == 1)
     gate.open.set()
 
     assert (await first).status == 200
@@ -359,10 +364,6 @@ async def test_an_unforeseen_failure_tells_nothing_of_the_inside(
 
 
 async def test_ready_says_not_yet_while_the_engine_loads(http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aiohttp import web
-
-    from worker.server import Settings, Worker, runner
-
     go = threading.Event()
     monkeypatch.setattr(engines, "load", lambda _name: (go.wait(10), Classic())[1])
     run = runner(Worker(Settings()))
