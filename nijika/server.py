@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from nijika import request_id
 from nijika.errors import BadRequest, Problem, RequestTimeout, StartError
@@ -132,11 +132,21 @@ class Connection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """From its first byte, a request head has `head` seconds."""
         super().data_received(data)
+        self._notice_broken_body()
         waiter = self._waiter
         if waiter is None or waiter.done():
             self._stop_head_timer()
         elif self._head_timer is None and data:
             self._head_timer = self._loop.call_later(self._patience.head, self._head_is_late)
+
+    def _notice_broken_body(self) -> None:
+        """aiohttp keeps a parse error for the next request, and lets whoever reads this body wait for ever."""
+        request = self._current_request
+        if request is None or not self._messages or request.content.is_eof():
+            return
+        error = self._messages[-1][0]
+        if isinstance(error, _ErrInfo):
+            request.content.set_exception(RequestPayloadError(error.message))
 
     def pause_writing(self) -> None:
         """From here on the caller has `write` seconds to read what is waiting for it."""

@@ -24,6 +24,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 _NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)\.?", re.IGNORECASE)
+_USER_INFO = re.compile(r"([a-z]+:)?//[^/?#]*@", re.IGNORECASE)
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -137,7 +138,7 @@ def _parse(text: str, origin: URL | None = None) -> URL:
         raise BadUrl("The url cannot be read. Write it as https://example.com/picture.jpg.") from error
     if url.scheme not in ("http", "https"):
         raise BadUrl("The url must begin with http:// or https://.")
-    if url.user is not None or url.password is not None or "@" in url.authority:
+    if _USER_INFO.match(text) or "@" in url.authority:
         raise BadUrl("The url must not carry a user name or a password.")
     if not port or not _is_host(url.raw_host or ""):
         raise BadUrl("The url has no host name that can be looked up.")

@@ -152,6 +152,8 @@ def _same_origin(answer: aiohttp.ClientResponse) -> URL:
 def _refuse_failures(answer: aiohttp.ClientResponse) -> None:
     """The body of a failure stays here: it may tell secrets, and the caller pays nothing."""
     status = answer.status
+    if not 200 <= status < 600 or answer.headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":  # noqa: PLR2004
+        raise UpstreamFailed
     if status in {_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE}:
         raise UpstreamUnavailable(_retry_after(answer))
     if status == _GATEWAY_TIMEOUT:

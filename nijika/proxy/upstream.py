@@ -11,6 +11,7 @@ import aiohttp
 from aiolimiter import AsyncLimiter
 
 from nijika.errors import UpstreamUnavailable
+from nijika.proxy.connector import Connector
 from nijika.proxy.place import Place
 
 READ_BYTES = 65_536
@@ -71,7 +72,7 @@ class Upstream:
 
     async def __aenter__(self) -> Self:
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            connector=Connector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.timing.connect),
             headers=self.headers,

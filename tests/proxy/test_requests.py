@@ -146,6 +146,26 @@ async def test_a_body_is_invited_when_the_worker_is_there_to_take_it(
     assert upstream.seen[0].value("Expect") is None
 
 
+async def test_a_body_that_breaks_after_its_head_is_400_at_once_and_costs_nothing(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    upstream.plan("*", answers.digest())
+
+    async with raw.connect(gateway.url) as client:
+        await client.send(
+            f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-API-Key: {customer.key}\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n".encode()
+        )
+        await upstream.until(lambda: bool(upstream.seen) and upstream.seen[0].upload.count == 4)
+        await client.send(b"zz\r\nbody\r\n")
+        reply = await client.reply()
+        closed = await client.closed()
+
+    assert (reply.status, reply.json()["code"], closed) == (400, "bad-request", True)
+    assert (await customer.settled())["available"] == "100"
+    assert not upstream.seen[0].complete
+
+
 async def test_a_chunked_body_beyond_the_cap_is_413_and_costs_nothing(start: Start, upstream: Upstream) -> None:
     upstream.plan("*", answers.digest())
     route = '[[routes]]\nuse = "proxy"\npath = "/api/x"\nupstream = "worker"\nprice = "1"\nbody_bytes_max = 1000'

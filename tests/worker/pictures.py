@@ -70,7 +70,7 @@ def shape(kind: str, height: int = 240, width: int = 320) -> Truth:
     else:
         cv2.ellipse(mask, (x, y), (r, r * 3 // 4), 20, 0, 360, 255, -1)
     small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / 255
+    return np.asarray(small, np.float32) / np.float32(255)
 
 
 def backdrop(kind: str, height: int = 240, width: int = 320) -> Truth:

@@ -1,6 +1,7 @@
 """The engine without weights: good on plain backdrops, honest elsewhere, and never at a loss."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -96,11 +97,11 @@ def test_where_nothing_stands_out_nothing_is_foreground(colour: int) -> None:
     assert not Classic().alpha(np.full((50, 70, 3), colour, np.uint8)).any()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 2), (8, 8), (9, 2000), (8, 3000), (3000, 11), (17, 16)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 2), (8, 8), (9, 2000), (3000, 11), (17, 16)])
 @pytest.mark.parametrize("make", ["noise", "grain", "flat"])
 def test_every_size_gets_an_answer_of_its_size(size: tuple[int, int], make: str) -> None:
     rng = np.random.default_rng(3)
-    made = {
+    made: dict[str, Callable[[], pictures.Bytes]] = {
         "noise": lambda: pictures.noise(size[1], size[0]),
         "grain": lambda: rng.integers(0, 256, (*size, 3)).astype(np.uint8),
         "flat": lambda: np.full((*size, 3), 77, np.uint8),
@@ -110,7 +111,8 @@ def test_every_size_gets_an_answer_of_its_size(size: tuple[int, int], make: str)
         warnings.simplefilter("error")  # numpy warns where a NaN is born
         matte = Classic().alpha(made[make]())
 
-    assert (matte.shape, matte.dtype) == (size, np.uint8)
+    assert matte.shape == size
+    assert matte.dtype == np.uint8
 
 
 @pytest.mark.parametrize("name", engines.NAMES)

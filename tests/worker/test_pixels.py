@@ -82,7 +82,8 @@ def test_16_bit_rgb_keeps_its_brightness() -> None:
 
     picture = decode(pictures.png(3, 1, 16, 2, row))
 
-    np.testing.assert_allclose(picture.rgb[0], [[0, 127.5, 255], [1, 2, 200], [255, 255, 255]], atol=0.6)
+    true = np.array([0, 127.5, 255, 1, 2, 200, 255, 255, 255])
+    np.testing.assert_allclose(picture.rgb.ravel(), true, atol=0.6)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
@@ -322,8 +323,7 @@ def test_random_bytes_are_a_problem_or_a_picture() -> None:
 def _is_a_problem_or_a_picture(data: bytes) -> None:
     try:
         picture = decode(data)
-    except Problem as problem:
-        assert 400 <= problem.status < 500
-    else:
-        assert picture.rgb.dtype == np.uint8
-        assert picture.rgb.ndim == 3
+    except (NotAnImage, TruncatedImage, TooManyPixels, TooLong):
+        return
+    assert picture.rgb.dtype == np.uint8
+    assert picture.rgb.ndim == 3

@@ -47,4 +47,4 @@ def _reduced(rgb: Bytes, side: int) -> Bytes:
 def _full_size(rgb: Bytes, small: Bytes, alpha: guided.Plane) -> Bytes:
     if small is not rgb:
         alpha = guided.enlarge(alpha, small, rgb)
-    return (np.clip(alpha, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return cv2.convertScaleAbs(np.maximum(alpha, 0, out=alpha), alpha=255).astype(np.uint8, copy=False)

@@ -30,9 +30,10 @@ def enlarge(alpha: Plane, small: Bytes, rgb: Bytes) -> Plane:
     guide *= cv2.resize(slope, size, interpolation=cv2.INTER_LINEAR)
     guide += cv2.resize(offset, size, interpolation=cv2.INTER_LINEAR)
     # The filter leaves a faint veil on what was sure; where the matte says 0 or 1 without doubt, it is believed.
-    low = cv2.resize(cv2.erode(alpha, np.ones((5, 5), np.uint8)), size, interpolation=cv2.INTER_LINEAR)
-    high = cv2.resize(cv2.dilate(alpha, np.ones((5, 5), np.uint8)), size, interpolation=cv2.INTER_LINEAR)
-    return np.clip(guide, low, high, out=guide).astype(np.float32, copy=False)
+    around = np.ones((5, 5), np.uint8)
+    np.maximum(guide, cv2.resize(cv2.erode(alpha, around), size, interpolation=cv2.INTER_LINEAR), out=guide)
+    np.minimum(guide, cv2.resize(cv2.dilate(alpha, around), size, interpolation=cv2.INTER_LINEAR), out=guide)
+    return guide
 
 
 def _grey(rgb: Bytes) -> Plane:

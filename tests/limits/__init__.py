@@ -1,0 +1,1 @@
+"""Limits counted with a clock that the test moves."""

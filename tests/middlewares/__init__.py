@@ -1,0 +1,1 @@
+"""Each link of the chain, through a running gateway."""

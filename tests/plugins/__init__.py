@@ -1,0 +1,1 @@
+"""Plugins, through a running gateway."""

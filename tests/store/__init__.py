@@ -1,0 +1,1 @@
+"""Keys and schema, as PostgreSQL holds them."""
