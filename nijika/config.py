@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from nijika.credits import Amount
 from nijika.errors import ConfigError, Mistake
 from nijika.middlewares import MIDDLEWARES
 from nijika.middlewares.rate_limit import PerTime, per_time
-from nijika.module import Middleware, Module, Plugin, Settings
+from nijika.module import Middleware, Module, Plugin, Settings, begins_with_slash
 from nijika.plugins import PLUGINS
 from nijika.proxy.place import base_url
 from nijika.toml import Unset
@@ -37,10 +38,23 @@ class Server(Settings):
     secrets: tuple[str, ...] = ()
 
 
+def _database_url(text: str) -> str:
+    if text != "embedded" and not text.startswith(("postgres://", "postgresql://")):
+        raise ValueError('is "embedded" or an address such as "postgresql://user@host/name"')
+    return text
+
+
+def _headers(fields: dict[str, str]) -> dict[str, str]:
+    for name, value in fields.items():
+        if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) is None or re.fullmatch(r"[\t -~]*", value) is None:
+            raise ValueError(f'"{name}" is no header field that can be sent')
+    return fields
+
+
 class Database(Settings):
     """`[database]`: "embedded" starts PostgreSQL from the wheel, in data/."""
 
-    url: Annotated[str, Field(pattern=r"^(embedded|postgres(ql)?://.+)$")] = "embedded"
+    url: Annotated[str, AfterValidator(_database_url)] = "embedded"
     connections_max: PositiveInt = 10
 
 
@@ -78,7 +92,7 @@ class Login(Settings):
 class WakeSettings(Settings):
     """How a worker that was scaled to zero is woken."""
 
-    path: Annotated[str, Field(pattern=r"^/")]
+    path: Annotated[str, AfterValidator(begins_with_slash)]
     seconds: PositiveFloat
 
 
@@ -86,7 +100,7 @@ class UpstreamSettings(Settings):
     """`[upstreams.NAME]`: a worker, at one address or several."""
 
     urls: Annotated[tuple[Annotated[str, AfterValidator(base_url)], ...], Field(min_length=1)]
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
     connect_seconds: PositiveFloat = 5
     first_byte_seconds: PositiveFloat = 150
     idle_seconds: PositiveFloat = 60
@@ -174,8 +188,9 @@ def _modules(
     for index, entry in enumerate(entries):
         module = _class(entry, table, base, file)
         if isinstance(module, str):
-            hint = toml.did_you_mean(str(entry.get("use", "")), table) if isinstance(entry, dict) else ""
-            mistakes.append(Mistake(f"{kind}[{index}].use", module, hint if ":" not in hint[:3] else ""))
+            use = str(entry.get("use", "")) if isinstance(entry, dict) else ":"
+            hint = "" if ":" in use else toml.did_you_mean(use, table)
+            mistakes.append(Mistake(f"{kind}[{index}]" + (".use" if isinstance(entry, dict) else ""), module, hint))
             continue
         try:
             yield index, module.model_validate(entry)
@@ -185,7 +200,9 @@ def _modules(
 
 def _class(entry: Any, table: Mapping[str, type[M]], base: type[M], file: Path) -> type[M] | str:
     """The class that reads a table, or what is wrong with its `use`."""
-    use = entry.get("use") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict):
+        return f"is no table, written [[{'routes' if base is Plugin else 'middlewares'}]]"
+    use = entry.get("use")
     if not isinstance(use, str):
         return "is missing"
     if ":" not in use:
@@ -195,8 +212,8 @@ def _class(entry: Any, table: Mapping[str, type[M]], base: type[M], file: Path) 
         sys.path.insert(0, str(file.parent.resolve()))
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        return f'"{use}" cannot be loaded: {error}'
+    except Exception as error:  # a module from outside may raise anything
+        return f'"{use}" cannot be loaded: {error or type(error).__name__}'
     if not (isinstance(found, type) and issubclass(found, base)):
         return f'"{use}" is not a {base.__name__}'
     return found

@@ -9,7 +9,25 @@ from pydantic import BaseModel, ConfigDict
 
 from nijika.route import FREE, Handler, Match, Price, Route
 
-__all__ = ["FREE", "Handler", "Match", "Middleware", "Module", "Plugin", "Price", "Route", "Settings"]
+__all__ = [
+    "FREE",
+    "Handler",
+    "Match",
+    "Middleware",
+    "Module",
+    "Plugin",
+    "Price",
+    "Route",
+    "Settings",
+    "begins_with_slash",
+]
+
+
+def begins_with_slash(text: str) -> str:
+    """A setting that is a path: `text` itself; ValueError, a sentence, if it cannot be one."""
+    if not text.startswith("/"):
+        raise ValueError('begins with "/"')
+    return text
 
 
 class Settings(BaseModel):

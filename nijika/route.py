@@ -48,6 +48,13 @@ class Route:
     continues: bool = False
 
     @property
+    def methods_served(self) -> tuple[str, ...]:
+        """A GET of our own is a HEAD too; a proxied one is only what its table says."""
+        if "GET" in self.methods and "HEAD" not in self.methods and self.upstream is None:
+            return (*self.methods, "HEAD")
+        return self.methods
+
+    @property
     def name(self) -> str:
         """What ledger, scopes and reports call this route: its path."""
         return self.path
@@ -69,7 +76,7 @@ class Routes:
         self._patterns: dict[str, dict[str, Route]] = {}
         for route in routes:
             table = self._patterns if _is_pattern(route.path) else self._plain
-            for method in _methods(route):
+            for method in route.methods_served:
                 if table.setdefault(route.path, {}).setdefault(method, route) is not route:
                     raise ValueError(f"{method} {route.path} is served twice")
         ordered = sorted(self._patterns, key=_specificity)
@@ -113,14 +120,10 @@ def shape(path: str) -> str:
             raise ValueError(
                 f'"{segment}" cannot be a segment of a path; "{{name}}" stands for one, a last "*" for all'
             )
+    names = [segment for segment in segments if segment.startswith("{")]
+    if len(set(names)) < len(names) or "{rest}" in names:
+        raise ValueError('each "{name}" stands once in a path, and "{rest}" is taken by the last "*"')
     return re.sub(r"\{[a-z_]+\}", "{}", path)
-
-
-def _methods(route: Route) -> tuple[str, ...]:
-    """A plain GET is a HEAD too; a proxied one is only what its table says."""
-    if "GET" in route.methods and route.upstream is None:
-        return (*route.methods, "HEAD")
-    return route.methods
 
 
 def _is_pattern(path: str) -> bool:

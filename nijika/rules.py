@@ -1,8 +1,8 @@
 """What must hold for config.toml as a whole, beyond each table by itself."""
 
 import ipaddress
+import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
 
 from nijika.errors import Mistake
 from nijika.middlewares import MIDDLEWARES
@@ -11,6 +11,9 @@ from nijika.route import shape
 from nijika.toml import did_you_mean
 
 SECRET_CHARACTERS_MIN = 32
+
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", re.ASCII)
+_PORT_MAX = 65_535
 
 
 def is_loopback(host: str) -> bool:
@@ -37,8 +40,8 @@ def secrets(host: str, texts: Sequence[str]) -> Iterator[Mistake]:
 
 def public_url(url: str) -> Iterator[Mistake]:
     """Links and redirects are made from it, so it is an origin and nothing more."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+    match = _ORIGIN.fullmatch(url)
+    if match is None or int(match[1] or 1) > _PORT_MAX:
         yield Mistake("server.public_url", f'"{url}" must be an origin such as "https://api.example.com"')
 
 
@@ -68,12 +71,18 @@ def routes(
     taken: dict[tuple[str, str], str] = {}
     for index, plugin in plugins:
         where = f"routes[{index}]"
-        for route in plugin.routes():
+        try:
+            made = [(route, shape(route.path)) for route in plugin.routes()]
+        except Exception as error:
+            yield Mistake(where, f'the routes of "{plugin.use}" cannot be made: {error}')
+            continue
+        for route, form in made:
             yield from _prerequisites(where, route, names, upstreams)
-            for method in route.methods:
-                owner = taken.setdefault((method, shape(route.path)), where)
-                if owner != where:
-                    yield Mistake(where, f"{method} {route.path} is served by {owner} already", "change one of the two")
+            for method in route.methods_served:
+                if (method, form) in taken:
+                    what = f"{method} {route.path} is served by {taken[method, form]} already"
+                    yield Mistake(where, what, "change one of the two")
+                taken[method, form] = where
 
 
 def _prerequisites(where: str, route: Route, links: set[str], upstreams: Sequence[str]) -> Iterator[Mistake]:

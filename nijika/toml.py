@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from nijika.errors import ConfigError, Mistake
 
@@ -56,7 +57,10 @@ def written(path: Iterable[Key]) -> str:
 
 def mistakes(error: ValidationError, model: type[BaseModel], *path: Key) -> Iterator[Mistake]:
     """What pydantic says of a table of `model` at `path`, in sentences for the operator."""
-    for found in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    for found in errors:
+        if found["type"] == "too_short" and _has_mistakes_inside(found["loc"], errors):
+            continue  # the list is only as short as its mistakes made it
         location = [
             key for key in found["loc"] if not (isinstance(key, str) and key.startswith(("function-", "tagged-")))
         ]
@@ -67,8 +71,23 @@ def mistakes(error: ValidationError, model: type[BaseModel], *path: Key) -> Iter
         elif found["type"] == "missing":
             yield Mistake(here, "is missing")
         else:
-            text = found["msg"].removeprefix("Value error, ")
-            yield Mistake(here, text[:1].lower() + text[1:])
+            yield Mistake(here, _sentence(found["type"], found["msg"]))
+
+
+def _has_mistakes_inside(place: tuple[Key, ...], errors: Iterable[ErrorDetails]) -> bool:
+    return any(len(error["loc"]) > len(place) and error["loc"][: len(place)] == place for error in errors)
+
+
+def _sentence(kind: str, message: str) -> str:
+    """Pydantic's words, where it speaks of Python and not of TOML, put differently."""
+    if kind in {"model_type", "model_attributes_type", "dict_type"}:
+        return "is a table, written [name] or { … }"
+    if kind in {"tuple_type", "list_type"}:
+        return "is a list, written [ … ]"
+    if kind == "too_short":
+        return "needs at least one entry"
+    text = message.removeprefix("Value error, ").removeprefix("Input ")
+    return text[:1].lower() + text[1:]
 
 
 def fields(model: type[BaseModel]) -> list[str]:

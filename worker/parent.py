@@ -19,6 +19,6 @@ async def outlive(stop: asyncio.Event) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     # Asked on Linux too: the parent may have died before the kernel was told.
-    while os.getppid() == parent:  # noqa: ASYNC110 - no event tells of it
+    while os.getppid() == parent:
         await asyncio.sleep(_POLL_SECONDS)
     stop.set()

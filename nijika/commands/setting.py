@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,6 +69,8 @@ def working(arguments: argparse.Namespace, work: Callable[[Work], Awaitable[T]],
             await migrate(connection)
             async with connection.transaction() if transaction else nullcontext():
                 return await work(Work(config, connection, Vault(config.server.secrets)))
+        except asyncpg.DataError as error:
+            raise CommandError(f"The database cannot take this: {error}") from None
         finally:
             await connection.close()
 
@@ -90,11 +93,15 @@ async def user(work: Work, who: str) -> asyncpg.Record:
 def show(arguments: argparse.Namespace, data: object, lines: Iterable[str]) -> None:
     """Print `data` as JSON if that was asked for, else the lines."""
     if arguments.json:
-        json.dump(data, sys.stdout, indent=2, default=str)
+        json.dump(data, sys.stdout, indent=2, default=_json)
         print()
         return
     for line in lines:
         print(line)
+
+
+def _json(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> list[str]:

@@ -8,11 +8,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from aiohttp import web
-from pydantic import BeforeValidator, Field, PositiveInt, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, PrivateAttr, model_validator
 
 from nijika.errors import TooManyRequests
 from nijika.limits.gcra import Decision, Memory, Rate
-from nijika.module import Handler, Middleware, Settings
+from nijika.module import Handler, Middleware, Settings, begins_with_slash
 from nijika.state import CLIENT_IP, KEY, LIMIT_FIELDS, PATH
 
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h|d)", re.ASCII)
@@ -38,7 +38,7 @@ def per_time(value: object) -> PerTime:
 class Rule(Settings):
     """`limit` calls in the long run, `burst` at once (default: as many as `limit` counts), below `prefix`."""
 
-    prefix: Annotated[str, Field(pattern=r"^/")]
+    prefix: Annotated[str, AfterValidator(begins_with_slash)]
     limit: Annotated[PerTime, BeforeValidator(per_time)]
     burst: PositiveInt | None = None
     per: Literal["address", "key"] = "address"

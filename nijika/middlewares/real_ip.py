@@ -2,15 +2,23 @@
 
 import re
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Annotated
 
 from aiohttp import hdrs, web
+from pydantic import PlainValidator
 
 from nijika.module import Handler, Middleware
 from nijika.state import CLIENT_IP
 
-_PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,"\s]*)\s*')
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise ValueError(f'a network is written such as "10.0.0.0/8" or "2001:db8::/32": {error}') from None
 
 
 class RealIp(Middleware):
@@ -21,7 +29,7 @@ class RealIp(Middleware):
     """
 
     use: str = "real_ip"
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_proxies: tuple[Annotated[IPv4Network | IPv6Network, PlainValidator(_network)], ...] = ()
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Put the caller's address on the request."""
@@ -51,7 +59,7 @@ def _hops(request: web.Request) -> Iterator[IPv4Address | IPv6Address]:
     lines = request.headers.getall(hdrs.X_FORWARDED_FOR, ())
     nodes = [node for line in lines for node in line.split(",")]
     if not lines:
-        nodes = [_for(element) for line in request.headers.getall(hdrs.FORWARDED, ()) for element in _elements(line)]
+        nodes = [_for(element) for line in request.headers.getall(hdrs.FORWARDED, ()) for element in _split(line, ",")]
     for node in reversed(nodes):
         address = _address(node.strip())
         if address is None:
@@ -59,16 +67,27 @@ def _hops(request: web.Request) -> Iterator[IPv4Address | IPv6Address]:
         yield address
 
 
-def _elements(line: str) -> list[str]:
-    """The comma-separated elements of a Forwarded field; commas inside of quotes separate nothing."""
-    return re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+', line)
+def _split(text: str, separator: str) -> list[str]:
+    """The parts between separators; inside of quotes these separate nothing."""
+    parts, start, quoted, escaped = [], 0, False, False
+    for index, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted and character == "\\":
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif character == separator and not quoted:
+            parts.append(text[start:index])
+            start = index + 1
+    return [*parts, text[start:]]
 
 
 def _for(element: str) -> str:
-    for part in re.findall(r'(?:[^;"]|"(?:[^"\\]|\\.)*")+', element):
-        pair = _PAIR.fullmatch(part)
-        if pair is not None and pair[1].lower() == "for":
-            return pair[2].strip('"')
+    for part in _split(element, ";"):
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "for":
+            return value.strip().strip('"')
     return ""
 
 
@@ -79,4 +98,6 @@ def _address(node: str) -> IPv4Address | IPv6Address | None:
         address = ip_address(match[1] or match[2] if match else node)
     except ValueError:
         return None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return None  # a zone is free text, and means nothing on this machine
     return getattr(address, "ipv4_mapped", None) or address

@@ -1,5 +1,6 @@
 """What a program can ask about its own account."""
 
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -16,6 +17,8 @@ from nijika.state import KEY, MATCH, POOL
 from nijika.store import usage
 
 DAYS_MAX = 366
+
+_DAYS = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
 
 
 class Account(Plugin):
@@ -40,7 +43,7 @@ async def _account(request: web.Request) -> web.Response:
 
 async def _usage(request: web.Request) -> web.Response:
     days = request.query.get("days", "30")
-    if not (days.isascii() and days.isdigit() and 1 <= int(days[:4]) <= DAYS_MAX):
+    if _DAYS.fullmatch(days) is None or int(days) > DAYS_MAX:
         raise BadParameter(f"days is a whole number from 1 to {DAYS_MAX}.")
     async with _outage_told():
         rows = await usage.by_day(request.app[POOL], request[KEY].account, int(days))

@@ -1,17 +1,20 @@
 """Forward a path to a worker: one table of config.toml makes one paid endpoint."""
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, ValidationError, model_validator
 
 from nijika import credits
 from nijika.credits import Amount
+from nijika.errors import BadPath
 from nijika.module import FREE, Plugin, Price, Route, Settings
 from nijika.proxy.forward import forward
 from nijika.proxy.headers import Fields, forwarded
 from nijika.proxy.inbound import Inbound
+from nijika.proxy.path import canonical
 from nijika.route import shape
 from nijika.state import (
     BEGAN,
@@ -30,10 +33,13 @@ from nijika.state import (
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
+_METERED = 'a metered price is { hold = "0.10", capture = "X-Nijika-Cost" }, with a hold above 0'
+
+
 class Metered(Settings):
     """`hold` the most that a call may cost; `capture` names the field in which the worker reports what it did cost."""
 
-    hold: Amount
+    hold: Annotated[Amount, Field(gt=0)]
     capture: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
 
 
@@ -46,15 +52,24 @@ def _price(value: Any) -> Price:
             raise ValueError('a price of nothing is written out: "free"')
         return Price(amount)
     if isinstance(value, dict):
-        metered = Metered.model_validate(value)
+        try:
+            metered = Metered.model_validate(value)
+        except ValidationError as error:
+            wrong = sorted({str(found["loc"][0]) for found in error.errors()})
+            raise ValueError(f"{_METERED} ({' and '.join(wrong)} is wrong)") from None
         return Price(metered.hold, metered.capture)
-    raise ValueError(
-        'a price is decimal text such as "0.01", or "free", or { hold = "0.10", capture = "X-Nijika-Cost" }'
-    )
+    raise ValueError(f'a price is decimal text such as "0.01", or "free"; {_METERED}')
 
 
 def _path(value: str) -> str:
     shape(value)
+    plain = re.sub(r"\{[a-z_]+\}", "x", value)
+    try:
+        is_canonical = canonical(plain).path == plain
+    except BadPath:
+        is_canonical = False
+    if not is_canonical:
+        raise ValueError(f'"{value}" has another spelling, under which callers come; write it without needless escapes')
     return value
 
 
@@ -68,7 +83,7 @@ class Proxy(Plugin):
     path: Annotated[str, AfterValidator(_path)]
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("POST",)
     upstream: str
-    target: Annotated[str, Field(pattern=r"^/"), AfterValidator(_path)] | None = None
+    target: Annotated[str, AfterValidator(_path)] | None = None
     price: Annotated[Price, BeforeValidator(_price)]
     key: bool = False
     body_bytes_max: NonNegativeInt = 26_214_400

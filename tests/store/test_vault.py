@@ -127,9 +127,3 @@ def test_what_was_sealed_elsewhere_or_changed_does_not_open() -> None:
     assert vault.open(sealed[:-2]) is None
     assert vault.open(b"") is None
     assert vault.open(b"\xff" * 40) is None
-
-
-def test_digest_and_seal_do_not_share_a_key() -> None:
-    vault = Vault([NEW])
-
-    assert vault._peppers[0] != vault._fernet._fernets[0]._signing_key + vault._fernet._fernets[0]._encryption_key

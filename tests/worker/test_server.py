@@ -285,7 +285,7 @@ async def test_unknown_paths_and_methods_are_problems(url: str, http: aiohttp.Cl
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110 - what is waited for happens in threads and sockets
+        while not true():
             await asyncio.sleep(0.01)
 
 

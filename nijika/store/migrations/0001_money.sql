@@ -71,11 +71,16 @@ DECLARE
 BEGIN
     FOR i IN 0..months LOOP
         FOREACH parent IN ARRAY ARRAY['charges', 'journal'] LOOP
-            EXECUTE format(
-                'CREATE TABLE IF NOT EXISTS %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                parent || to_char(month, '_YYYY_MM'), parent,
-                uuid_floor(month AT TIME ZONE 'UTC'), uuid_floor((month + interval '1 month') AT TIME ZONE 'UTC')
-            );
+            BEGIN
+                EXECUTE format(
+                    'CREATE TABLE IF NOT EXISTS %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
+                    parent || to_char(month, '_YYYY_MM'), parent,
+                    uuid_floor(month AT TIME ZONE 'UTC'), uuid_floor((month + interval '1 month') AT TIME ZONE 'UTC')
+                );
+            EXCEPTION WHEN check_violation THEN
+                -- Rows of this month are in the default partition already; there it stays.
+                RAISE WARNING '% keeps the month % in its default partition', parent, to_char(month, 'YYYY-MM');
+            END;
         END LOOP;
         month := month + interval '1 month';
     END LOOP;

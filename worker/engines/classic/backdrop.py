@@ -40,7 +40,7 @@ def find(rgb: Bytes) -> Backdrop | None:
     rows, columns, sides = _border(*rgb.shape[:2])
     terms, colours = _terms(rows, columns, *rgb.shape[:2]), lab[rows, columns]
     starts = [np.ones(len(sides), bool), *(sides != side for side in range(4))]
-    fits = [_fit(terms, colours, start) for start in starts]
+    fits = [_fit(terms, colours, start) for start in starts if start.any()]
     weights, sigma, share = max(fits, key=lambda fit: fit[2] - fit[1] / 50)
     if share < SHARE_NEEDED or sigma > SIGMA_MAX:
         return None
