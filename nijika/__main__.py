@@ -1,6 +1,7 @@
 """The command line: demo, serve, check, migrate, user, key, credits, ledger, explain."""
 
 import argparse
+import io
 import sys
 from importlib import metadata
 
@@ -12,9 +13,13 @@ OK, FAILED, INTERRUPTED = 0, 1, 130
 
 def main() -> int:
     """Run one command; returns its exit status: 0, 1 (it failed, and said why) or 2 (wrong usage)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
     arguments = _parser().parse_args()
     try:
         status: int = arguments.run(arguments)
+        sys.stdout.flush()
     except (CommandError, ConfigError, StartError) as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -24,6 +29,11 @@ def main() -> int:
         # Whoever read our output has seen enough; the interpreter's own flush must not complain either.
         sys.stdout = None
         return OK
+    except OSError as error:
+        # Of files and sockets that commands know, they speak themselves; this is a full disk, most likely.
+        print(f"{error.strerror or error}", file=sys.stderr)
+        sys.stdout = None
+        return FAILED
     return status
 
 

@@ -127,18 +127,21 @@ def load(file: Path, environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration in `file`; ConfigError with all of its mistakes."""
     tables = toml.read(file, environment)
     mistakes = list(_unset(tables))
+    missing = {mistake.path for mistake in mistakes}
     modules = {name: tables.pop(name, []) for name in ("middlewares", "routes")}
     links = list(_modules(modules["middlewares"], "middlewares", MIDDLEWARES, Middleware, file, mistakes))
     plugins = list(_modules(modules["routes"], "routes", PLUGINS, Plugin, file, mistakes))
     mistakes += _unknown_tables(tables)
     config = _validated(tables, mistakes)
     chain = [link for _, link in links]
-    mistakes += rules.chain(chain)
+    mistakes += rules.chain(links)
     upstreams = tables.get("upstreams", {})
     mistakes += rules.routes(plugins, chain, list(upstreams) if isinstance(upstreams, dict) else [])
     if config is not None:
         mistakes += rules.secrets(config.server.host, config.server.secrets)
         mistakes += rules.public_url(config.server.public_url)
+    # The name of a variable is no value either, but that was said before.
+    mistakes = [found for found in mistakes if found.path not in missing or "is not set" in found.what]
     if mistakes or config is None:
         raise ConfigError(str(file), mistakes)
     return config.model_copy(
@@ -212,7 +215,7 @@ def _class(entry: Any, table: Mapping[str, type[M]], base: type[M], file: Path) 
         sys.path.insert(0, str(file.parent.resolve()))
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # a module from outside may raise anything
+    except (Exception, SystemExit) as error:  # a module from outside may raise anything
         return f'"{use}" cannot be loaded: {error or type(error).__name__}'
     if not (isinstance(found, type) and issubclass(found, base)):
         return f'"{use}" is not a {base.__name__}'

@@ -233,6 +233,18 @@ class LedgerUnavailable(Problem):
         super().__init__(headers={"Retry-After": "5"})
 
 
+class ChargeUnknown(Problem):
+    """The work is done, but the database did not answer when the charge was to be settled."""
+
+    status = 503
+    code = "charge-unknown"
+    title = "The charge could not be settled"
+    detail = "Accounts are out of reach. Ask /api/charges/ for this request's id before you try again."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "5"})
+
+
 class ChargeLost(Problem):
     """The charge was refunded by another hand while the worker worked; its result must not be given away."""
 

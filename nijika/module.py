@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +19,7 @@ __all__ = [
     "Price",
     "Route",
     "Settings",
+    "Table",
     "begins_with_slash",
 ]
 
@@ -33,7 +34,13 @@ def begins_with_slash(text: str) -> str:
 class Settings(BaseModel):
     """A table of config.toml: typed, frozen, and without room for unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class Table(NamedTuple):
+    """Marks a field that is read from a table of `model`, for hints about its settings."""
+
+    model: type[BaseModel]
 
 
 class Module(Settings):

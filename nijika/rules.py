@@ -45,11 +45,14 @@ def public_url(url: str) -> Iterator[Mistake]:
         yield Mistake("server.public_url", f'"{url}" must be an origin such as "https://api.example.com"')
 
 
-def chain(links: Sequence[Middleware]) -> Iterator[Mistake]:
-    """Each link's prerequisites stand before it, and none but `rate_limit` stands there twice."""
-    names = [link.use for link in links]
-    for index, link in enumerate(links):
-        where, earlier = f"middlewares[{index}]", names[:index]
+def chain(links: Sequence[tuple[int, Middleware]]) -> Iterator[Mistake]:
+    """Each link's prerequisites stand before it, and none but `rate_limit` stands there twice.
+
+    `links` come with their places in the file.
+    """
+    names = [link.use for _, link in links]
+    for position, (index, link) in enumerate(links):
+        where, earlier = f"middlewares[{index}]", names[:position]
         for need in link.prerequisites():
             if need not in earlier:
                 yield Mistake(where, f'"{link.use}" needs "{need}" before it', _move(need, names))

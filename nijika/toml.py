@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from nijika.errors import ConfigError, Mistake
+from nijika.module import Table
 
 _VARIABLE = re.compile(r"\$([A-Z_][A-Z0-9_]*)")
 
@@ -118,7 +119,17 @@ def _model_at(model: type[BaseModel], path: Iterable[Key]) -> type[BaseModel] | 
     for key in path:
         if isinstance(key, int) or key not in model.model_fields:
             continue
-        inner = _inner_model(model.model_fields[key].annotation)
+        field = model.model_fields[key]
+        inner = next(
+            filter(
+                None,
+                map(
+                    _inner_model,
+                    (field.annotation, *(mark.model for mark in field.metadata if isinstance(mark, Table))),
+                ),
+            ),
+            None,
+        )
         if inner is None:
             return None
         model = inner

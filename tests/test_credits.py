@@ -77,7 +77,7 @@ def test_zeros_that_change_nothing_are_read_and_not_shown(text: str, amount: int
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_no_plain_decimal_is_refused_with_a_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match="^an amount is "):
+    with pytest.raises(ValueError, match=r"^an amount is "):
         parse(text)
 
 

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import asyncpg
 import pytest
 
 from nijika import request_id
-from nijika.ledger import Hold
+from nijika.ledger import Hold, Ledger
 from nijika.ledger.verify import INVARIANTS, verify
 from nijika.state import LEDGER
 from tests.conftest import Start
 from tests.gateway import CHAIN, Customer, Gateway, configuration, upstream_table
 from tests.peers import answers, dead_ends, faults, raw, redirects, streams
-from tests.peers.exchange import Behaviour
+from tests.peers.exchange import Behaviour, Exchange
 from tests.peers.upstream import Upstream
 
 PATH = "/api/removebg"
@@ -296,6 +297,81 @@ async def test_a_settlement_that_is_sent_twice_counts_once(gateway: Gateway, cus
     assert (first, second, other) == (95_000_000, 95_000_000, None)
     assert await customer.balances() == {"available": "95", "held": "0", "spent": "5", "granted": "100"}
     assert await gateway.violations() == {}
+
+
+class Lossy:
+    """A pool whose first answer is lost on the way, after the statement was committed."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._lost = False
+
+    async def fetchval(self, *arguments: Any, **settings: Any) -> Any:
+        answer = await self._pool.fetchval(*arguments, **settings)
+        if not self._lost:
+            self._lost = True
+            raise ConnectionResetError
+        return answer
+
+
+@pytest.mark.parametrize("amount", ["1", "2"])
+async def test_a_hold_whose_answer_was_lost_is_held_once(gateway: Gateway, amount: str) -> None:
+    customer = await gateway.customer(amount)
+    ledger = Ledger(Lossy(gateway.pool), request_id.make())  # type: ignore[arg-type] # what a broken line does
+
+    charge = await ledger.hold(Hold(request_id.make(), customer.account, 1, PATH, 1_000_000, 60))
+
+    assert (await customer.balances())["held"] == "1"
+    await charge.capture(1_000_000, status=200)
+    assert (await customer.balances())["spent"] == "1"
+    assert await gateway.violations() == {}
+
+
+async def test_a_capture_whose_answer_was_lost_is_captured_once(gateway: Gateway, customer: Customer) -> None:
+    hold = Hold(request_id.make(), customer.account, 1, PATH, 1_000_000, 60)
+    await gateway.app[LEDGER].hold(hold)
+    ledger = Ledger(Lossy(gateway.pool), request_id.make())  # type: ignore[arg-type] # what a broken line does
+
+    available = await ledger.settle(hold.id, captured=1_000_000, status=200, reason=None)
+
+    assert available == 99_000_000
+    assert (await customer.balances())["spent"] == "1"
+    assert await gateway.violations() == {}
+
+
+async def test_who_sends_half_a_body_and_leaves_pays_nothing_for_an_early_answer(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    gate = asyncio.Event()
+
+    async def impatient(exchange: Exchange) -> None:
+        await gate.wait()
+        await answers.early(200, b"done")(exchange)
+
+    upstream.plan(WORKER, impatient)
+
+    async with raw.connect(gateway.url) as client:
+        await client.send(post(customer, b"x" * 10, length=100_000))
+        await upstream.request()
+        client.reset()
+        await asyncio.sleep(0.05)
+        gate.set()
+        balances = await customer.settled()
+
+    assert balances == {"available": "100", "held": "0", "spent": "0", "granted": "100"}
+
+
+@pytest.mark.parametrize("value", [b"a\x01b", b"a\x7fb", b"\x0b"])
+async def test_a_field_that_cannot_be_passed_on_costs_nothing(
+    gateway: Gateway, customer: Customer, upstream: Upstream, value: bytes
+) -> None:
+    upstream.plan(WORKER, faults.raw(b"HTTP/1.1 200 OK\r\nX-A: " + value + b"\r\nContent-Length: 1\r\n\r\nx"))
+
+    async with raw.connect(gateway.url) as client:
+        reply = await client.ask(post(customer))
+
+    assert reply.status == 502
+    assert (await customer.settled())["available"] == "100"
 
 
 async def test_verify_finds_each_kind_of_violation(gateway: Gateway, customer: Customer, upstream: Upstream) -> None:

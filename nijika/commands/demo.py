@@ -10,11 +10,13 @@ from nijika.config import load
 from nijika.local import demo
 from nijika.local.ground import data_directory, with_secret
 
+PORT_MAX = 65_535
+
 
 def add_to(parsers: Parsers) -> None:
     """The one command."""
     help = "run PostgreSQL, the worker and the gateway here, with a demo account, until Ctrl-C"  # noqa: A001
-    parser = parsers.add_parser("demo", help=help, description=f"{help[:1].upper()}{help[1:]}.")
+    parser = parsers.add_parser("demo", help=help, description=f"{help[:1].upper()}{help[1:]}.", allow_abbrev=False)
     parser.add_argument("--port", type=_port, metavar="N", help="default: [server] port")
     parser.add_argument("--data", type=Path, metavar="DIR", help="where it keeps its data; default: data/ beside F")
     parser.add_argument("--config", type=Path, metavar="F", help="default: config.toml here, or the one of the package")
@@ -33,7 +35,6 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_535:  # noqa: PLR2004 (16 bits)
-        raise ValueError
-    return port
+    if not (text.isascii() and text.isdigit() and int(text[:6]) <= PORT_MAX):
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {PORT_MAX}")
+    return int(text)

@@ -14,9 +14,14 @@ from nijika.store.vault import make_key
 COLUMNS = ("id", "name", "key", "scopes", "expires", "revoked", "created")
 
 
+DAYS_MIN, DAYS_MAX = 0.01, 36_500
+
+
 def add_to(parsers: Parsers) -> None:
     """The commands of this noun."""
-    nouns = parsers.add_parser("key", help="add, list or revoke keys").add_subparsers(required=True, metavar="COMMAND")
+    nouns = parsers.add_parser("key", help="add, list or revoke keys", allow_abbrev=False).add_subparsers(
+        required=True, metavar="COMMAND"
+    )
     add = parser(nouns, "add", "make a key for a user, and print it", _add, json=True)
     add.add_argument("user", metavar="USER", help="number, e-mail or name")
     add.add_argument("--name", default="key", metavar="N")
@@ -47,8 +52,8 @@ async def make(
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    if arguments.days is not None and not 0 < arguments.days <= 36_500:  # noqa: PLR2004 (a hundred years)
-        raise CommandError("A key is valid for more than 0 and at most 36500 days.")
+    if arguments.days is not None and not DAYS_MIN <= arguments.days <= DAYS_MAX:
+        raise CommandError(f"A key is valid for {DAYS_MIN} to {DAYS_MAX} days.")
 
     async def add(work: Work) -> str:
         row = await user(work, arguments.user)

@@ -12,12 +12,16 @@ from nijika.ledger.verify import verify
 
 def add_to(parsers: Parsers) -> None:
     """The commands of these nouns."""
-    nouns = parsers.add_parser("credits", help="give credits").add_subparsers(required=True, metavar="COMMAND")
+    nouns = parsers.add_parser("credits", help="give credits", allow_abbrev=False).add_subparsers(
+        required=True, metavar="COMMAND"
+    )
     given = parser(nouns, "grant", "give credits to a user's account", _grant, json=True)
     given.add_argument("user", metavar="USER", help="number, e-mail or name")
     given.add_argument("amount", metavar="AMOUNT", help='decimal text such as "12.50"')
     given.add_argument("--reason", required=True, metavar="TEXT", help="stands in the journal")
-    nouns = parsers.add_parser("ledger", help="look at the ledger").add_subparsers(required=True, metavar="COMMAND")
+    nouns = parsers.add_parser("ledger", help="look at the ledger", allow_abbrev=False).add_subparsers(
+        required=True, metavar="COMMAND"
+    )
     parser(nouns, "verify", "count violations of each invariant; exit 1 if there is any", _verify, json=True)
 
 

@@ -23,6 +23,8 @@ from nijika.store.vault import Vault
 
 T = TypeVar("T")
 Parsers = Any  # argparse's own type for them is private
+CELL_CHARACTERS_MAX = 60
+
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -37,7 +39,9 @@ class Work:
 
 def parser(parsers: Parsers, name: str, help: str, run: Run, *, json: bool = False) -> argparse.ArgumentParser:
     """A command's parser with the options that all have; `json` for those that print data."""
-    made: argparse.ArgumentParser = parsers.add_parser(name, help=help, description=help[:1].upper() + help[1:] + ".")
+    made: argparse.ArgumentParser = parsers.add_parser(
+        name, help=help, description=help[:1].upper() + help[1:] + ".", allow_abbrev=False
+    )
     made.add_argument("--config", type=Path, default=Path("config.toml"), metavar="F", help="default: config.toml")
     made.add_argument("--data", type=Path, metavar="DIR", help="what nijika keeps here; default: data/ beside F")
     if json:
@@ -112,4 +116,8 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> list[
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None else " ".join(str(value).split())
+    if value is None:
+        return "-"
+    # A name must not move the cursor of whoever lists it.
+    text = "".join(character if character.isprintable() else "?" for character in str(value))
+    return text if len(text) <= CELL_CHARACTERS_MAX else f"{text[: CELL_CHARACTERS_MAX - 1]}…"

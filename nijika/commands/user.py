@@ -1,6 +1,7 @@
 """`nijika user`: who has an account here."""
 
 import argparse
+import re
 from typing import Any
 
 import asyncpg
@@ -13,13 +14,16 @@ from nijika.ledger.grant import grant
 from nijika.store import users
 
 COLUMNS = ("id", "name", "email", "role", "account", "available", "held", "spent", "suspended")
+NAME_CHARACTERS_MAX = 100
+
+_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
 
 
 def add_to(parsers: Parsers) -> None:
     """The commands of this noun."""
-    nouns = parsers.add_parser("user", help="add, list, show, suspend or resume users").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
+    nouns = parsers.add_parser(
+        "user", help="add, list, show, suspend or resume users", allow_abbrev=False
+    ).add_subparsers(required=True, metavar="COMMAND")
     add = parser(nouns, "add", "add a user with an account and a first key, and print the key", _add, json=True)
     add.add_argument("name", metavar="NAME")
     add.add_argument("--email", metavar="E")
@@ -36,8 +40,7 @@ def add_to(parsers: Parsers) -> None:
 
 def _add(arguments: argparse.Namespace) -> int:
     amount = None if arguments.credits is None else credit(arguments.credits)
-    if not arguments.name.strip():
-        raise CommandError("A user needs a name.")
+    _check(arguments.name, arguments.email)
 
     async def add(work: Work) -> dict[str, Any]:
         if await users.find(work.connection, arguments.name):
@@ -57,6 +60,15 @@ def _add(arguments: argparse.Namespace) -> int:
     made = working(arguments, add)
     show(arguments, made, (f"{name:8} {value}" for name, value in made.items()))
     return 0
+
+
+def _check(name: str, email: str | None) -> None:
+    if not name.strip() or not name.isprintable() or len(name) > NAME_CHARACTERS_MAX:
+        raise CommandError(f"A user's name is up to {NAME_CHARACTERS_MAX} printable characters.")
+    if name.isdigit():
+        raise CommandError("A user's name cannot be a number: numbers stand for users everywhere.")
+    if email is not None and _EMAIL.fullmatch(email) is None:
+        raise CommandError(f'"{email}" is no e-mail address.')
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Self
 from uuid import UUID
 
-from nijika.errors import ChargeLost, Problem
+from nijika.errors import ChargeLost, ChargeUnknown, LedgerUnavailable, Problem
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,23 +24,34 @@ class Charge:
         self.held = held
         self.captured = 0
         self.available = available
-        self.state: Literal["held", "captured", "refunded"] = "held"
+        self.state: Literal["held", "captured", "refunded", "unknown"] = "held"
         self._ledger = ledger
 
     async def capture(self, amount: int, *, status: int) -> None:
         """Keep `amount`, give the rest of the hold back; committed when this returns.
 
-        ChargeLost if the charge was refunded meanwhile, LedgerUnavailable if the database does not answer.
+        ChargeLost if the charge was refunded meanwhile, ChargeUnknown if the database does not answer.
         """
-        available = await self._ledger.settle(self.id, captured=amount, status=status, reason=None)
+        try:
+            available = await self._ledger.settle(self.id, captured=amount, status=status, reason=None)
+        except LedgerUnavailable as error:
+            # Whether it was captured or not, the caller gets nothing: it is given back as soon as can be.
+            self.state = "unknown"
+            self._ledger.give_back(self.id, "settlement-unknown")
+            raise ChargeUnknown from error
         if available is None:
             self.state = "refunded"
             raise ChargeLost
         self.state, self.captured, self.available = "captured", amount, available
 
     async def refund(self, reason: str, *, status: int | None = None) -> None:
-        """Give the whole hold back; committed when this returns. LedgerUnavailable as above."""
-        available = await self._ledger.settle(self.id, captured=None, status=status, reason=reason)
+        """Give the whole hold back; committed when this returns, or as soon as the database answers again."""
+        self.state = "unknown"
+        try:
+            available = await self._ledger.settle(self.id, captured=None, status=status, reason=reason)
+        except LedgerUnavailable:
+            self._ledger.give_back(self.id, reason)
+            return
         self.state = "refunded"
         if available is not None:
             self.available = available

@@ -16,6 +16,8 @@ from nijika.errors import InsufficientCredits, LedgerUnavailable
 from nijika.ledger.charge import Charge
 
 RETRY_SECONDS = 10.0
+GIVE_BACK_TRIES = 30  # of RETRY_SECONDS each
+LOG_SECONDS = 5.0
 
 T = TypeVar("T")
 log = logging.getLogger("nijika.ledger")
@@ -39,6 +41,7 @@ class Ledger:
     def __init__(self, pool: Pool, owner: UUID) -> None:
         self._pool = pool
         self._owner = owner
+        self._quiet_until = 0.0
         self._running: set[asyncio.Task[Any]] = set()
 
     async def hold(self, hold: Hold) -> Charge:
@@ -51,11 +54,11 @@ class Ledger:
         try:
             available = await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._start(self._take_back(task, hold.id))
+            task.add_done_callback(lambda _: self.give_back(hold.id, "gateway-stopped"))
             raise
         except LedgerUnavailable:
             # It may have been committed all the same.
-            self._start(self._take_back(task, hold.id))
+            self.give_back(hold.id, "hold-unanswered")
             raise
         return Charge(self, hold.id, hold.amount, available)
 
@@ -69,10 +72,16 @@ class Ledger:
             self._start(self._insist(lambda: self._settle(id, captured=captured, status=status, reason=reason)))
         )
 
+    def give_back(self, id: UUID, reason: str) -> None:
+        """Refund a charge of unknown outcome while nobody waits for it, unless it turns out to be settled."""
+        self._start(self._refund_at_last(id, reason))
+
     async def close(self) -> None:
-        """Return when no statement is running any more."""
+        """Return when no statement is running any more; what is still tried after RETRY_SECONDS is given up."""
         while self._running:
-            await asyncio.wait(self._running)
+            _, pending = await asyncio.wait(self._running, timeout=RETRY_SECONDS)
+            for task in pending:
+                task.cancel()
 
     async def _hold(self, hold: Hold) -> int:
         try:
@@ -98,12 +107,23 @@ class Ledger:
                 timeout=ACQUIRE_SECONDS,
             )
         except asyncpg.UniqueViolationError:
-            # An earlier try was committed although its answer was lost.
-            available = await self._available(hold.account)
+            available = None
+        if available is None:
+            # An earlier try may have been committed although its answer was lost; it took the credit, too.
+            available = await self._available_beside(hold.id)
         if available is None:
             balance = await self._available(hold.account)
             raise InsufficientCredits(price=credits.show(hold.amount), balance=credits.show(balance))
         return int(available)
+
+    async def _available_beside(self, charge: UUID) -> int | None:
+        available: int | None = await self._pool.fetchval(
+            """SELECT a.available FROM charges c JOIN accounts a ON a.id = c.account
+                WHERE c.id = $1 AND c.state = 'held'""",
+            charge,
+            timeout=ACQUIRE_SECONDS,
+        )
+        return available
 
     async def _settle(self, id: UUID, *, captured: int | None, status: int | None, reason: str | None) -> int | None:
         state = "refunded" if captured is None else "captured"
@@ -148,12 +168,14 @@ class Ledger:
             await self._pool.fetchval("SELECT available FROM accounts WHERE id = $1", account, timeout=ACQUIRE_SECONDS)
         )
 
-    async def _take_back(self, hold: "asyncio.Task[int]", id: UUID) -> None:
-        await asyncio.wait([hold])
-        try:
-            await self._insist(lambda: self._settle(id, captured=None, status=None, reason="hold-unanswered"))
-        except LedgerUnavailable:
-            log.error("charge %s: a hold of unknown outcome could not be taken back", id)
+    async def _refund_at_last(self, id: UUID, reason: str) -> None:
+        for _ in range(GIVE_BACK_TRIES):
+            try:
+                await self._insist(lambda: self._settle(id, captured=None, status=None, reason=reason))
+            except LedgerUnavailable:
+                continue
+            return
+        log.error("charge %s could not be given back (%s)", id, reason)
 
     async def _insist(self, statement: Callable[[], Awaitable[T]]) -> T:
         """Run the statement until its outcome is known, or RETRY_SECONDS are over."""
@@ -165,10 +187,17 @@ class Ledger:
                 return await statement()
             except OUTAGE as error:
                 if clock() + pause > deadline:
-                    log.error("the database does not answer: %s", error or type(error).__name__)
+                    self._complain(error)
                     raise LedgerUnavailable from error
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads retries; no secret)
             pause = min(pause * 2, 1.0)
+
+    def _complain(self, error: BaseException) -> None:
+        """One line in LOG_SECONDS: an outage fails every call."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + LOG_SECONDS
+            log.error("the database does not answer: %s", error or type(error).__name__)
 
     def _start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)

@@ -18,6 +18,7 @@ from nijika.errors import StartError
 from nijika.ledger.grant import grant
 from nijika.local import ground
 from nijika.local.serving import address, bring_up_to_date, serve
+from nijika.local.watch import together
 from nijika.server import bind
 from nijika.store import keys, users
 from nijika.store.vault import Vault, make_key
@@ -39,6 +40,7 @@ def run(config: Config, data: Path, *, port: int | None) -> None:
         _tell("starting PostgreSQL and the worker …")
         with (
             _worker() as worker,
+            together(worker, "The worker ended by itself, and the demo with it. Start it again."),
             ground.database(_embedded(config), data, lasting=True, progress=_tell) as database_url,
         ):
             config = _at(config, address(sock), _listening(worker))

@@ -3,12 +3,13 @@
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nijika.config import Config
 from nijika.errors import StartError
 from nijika.local.postgres import running
+from nijika.rules import SECRET_CHARACTERS_MIN
 
 
 def data_directory(config: Config, chosen: Path | None) -> Path:
@@ -43,12 +44,34 @@ def _kept_secret(data: Path) -> str:
     file = data / "secret"
     try:
         data.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return file.read_text().strip()
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text := secrets.token_urlsafe(48))
+        if not file.exists():
+            _make_secret(file)
+        text = file.read_text(encoding="ascii").strip()
+        mode = file.stat().st_mode
+    except FileExistsError:
+        raise StartError(f"{data} is no folder. Choose another one with --data.") from None
     except OSError as error:
         raise StartError(f"{file} cannot be used: {error.strerror}. Choose another folder with --data.") from None
+    except UnicodeDecodeError:
+        text = ""
+    if len(text) < SECRET_CHARACTERS_MIN:
+        raise StartError(
+            f"{file} holds no secret. Bring back the one that was there, or remove the file: a new one is made."
+        )
+    if mode & 0o077:
+        raise StartError(f"{file} can be read by others than its owner. Take that away: chmod 600 {file}")
     return text
+
+
+def _make_secret(file: Path) -> None:
+    """All of it or nothing, and the first of two processes wins: a half-written secret would be one for ever."""
+    draft = file.with_name(f"secret.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+            stream.write(secrets.token_urlsafe(48))
+            stream.flush()
+            os.fsync(stream.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        draft.unlink(missing_ok=True)

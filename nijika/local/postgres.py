@@ -21,6 +21,7 @@ from nijika.errors import StartError
 from nijika.local import claim, programs
 from nijika.local.claim import Claim
 from nijika.local.programs import Programs
+from nijika.local.watch import together
 
 _START_SECONDS = 120
 _STOP_SECONDS = 30
@@ -63,12 +64,14 @@ def running(
         with _explained(directory):
             directory.mkdir(parents=True, exist_ok=True)
             held = stack.enter_context(claim.taken(directory, lasting=lasting, progress=progress))
-            url = held.borrowed_url or stack.enter_context(_owned(directory, held, settings, progress))
+            url = held.borrowed_url or stack.enter_context(_owned(directory, held, settings, progress, lasting=lasting))
         yield url
 
 
 @contextlib.contextmanager
-def _owned(directory: Path, held: Claim, settings: Mapping[str, str], progress: Callable[[str], None]) -> Iterator[str]:
+def _owned(
+    directory: Path, held: Claim, settings: Mapping[str, str], progress: Callable[[str], None], *, lasting: bool
+) -> Iterator[str]:
     data = directory / "postgres"
     with _private_folder(held) as run:
         use = programs.prepare(run, _owner(data))
@@ -78,7 +81,9 @@ def _owned(directory: Path, held: Claim, settings: Mapping[str, str], progress: 
             use.lay_out(data, durable=settings.get("fsync") != "off")
         use.adopt(data)
         claim.end_orphans(data, progress)
-        with _server(use, directory, run, settings) as url:
+        with _server(use, directory, run, settings) as (child, url), contextlib.ExitStack() as watch:
+            if lasting:
+                watch.enter_context(together(child, f"PostgreSQL ended by itself; see {directory / 'postgres.log'}."))
             held.tell(run=str(run), url=url)
             try:
                 yield url
@@ -119,7 +124,9 @@ def _owner(data: Path) -> tuple[int, int] | None:
 
 
 @contextlib.contextmanager
-def _server(use: Programs, directory: Path, run: Path, settings: Mapping[str, str]) -> Iterator[str]:
+def _server(
+    use: Programs, directory: Path, run: Path, settings: Mapping[str, str]
+) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     log = directory / "postgres.log"
     every = _SETTINGS | {
         "unix_socket_directories": str(run),
@@ -133,7 +140,7 @@ def _server(use: Programs, directory: Path, run: Path, settings: Mapping[str, st
             child = use.start("postgres", *words, data=directory / "postgres", log=output)
             stack.callback(_stop, child)
         _await_ready(child, directory, told)
-        yield f"postgresql://nijika@/nijika?host={quote(str(run), safe='')}&port=5432"
+        yield child, f"postgresql://nijika@/nijika?host={quote(str(run), safe='')}&port=5432"
 
 
 def _log(file: Path) -> IO[bytes]:

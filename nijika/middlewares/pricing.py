@@ -38,7 +38,7 @@ class Pricing(Middleware):
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell the caller what the call costs, also where the head goes out before the charge is settled."""
         bill = request.get(BILL)
-        if bill is None:
+        if bill is None or bill.charge.state == "unknown":
             return
         charge = bill.charge
         is_open = charge.state == "held"

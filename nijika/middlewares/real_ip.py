@@ -80,6 +80,8 @@ def _split(text: str, separator: str) -> list[str]:
         elif character == separator and not quoted:
             parts.append(text[start:index])
             start = index + 1
+    if quoted:
+        return [""]  # what a trusted proxy added may stand within these quotes: all of it is garbage
     return [*parts, text[start:]]
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, model_validator
 
 from nijika import credits
 from nijika.credits import Amount
 from nijika.errors import BadPath
-from nijika.module import FREE, Plugin, Price, Route, Settings
+from nijika.module import FREE, Plugin, Price, Route, Settings, Table
 from nijika.proxy.forward import forward
 from nijika.proxy.headers import Fields, forwarded
 from nijika.proxy.inbound import Inbound
@@ -33,14 +33,17 @@ from nijika.state import (
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-_METERED = 'a metered price is { hold = "0.10", capture = "X-Nijika-Cost" }, with a hold above 0'
+def _field_name(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9-]+", text) is None:
+        raise ValueError(f'"{text}" is no name of a header field')
+    return text
 
 
 class Metered(Settings):
     """`hold` the most that a call may cost; `capture` names the field in which the worker reports what it did cost."""
 
     hold: Annotated[Amount, Field(gt=0)]
-    capture: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+    capture: Annotated[str, AfterValidator(_field_name)]
 
 
 def _price(value: Any) -> Price:
@@ -52,13 +55,9 @@ def _price(value: Any) -> Price:
             raise ValueError('a price of nothing is written out: "free"')
         return Price(amount)
     if isinstance(value, dict):
-        try:
-            metered = Metered.model_validate(value)
-        except ValidationError as error:
-            wrong = sorted({str(found["loc"][0]) for found in error.errors()})
-            raise ValueError(f"{_METERED} ({' and '.join(wrong)} is wrong)") from None
+        metered = Metered.model_validate(value)
         return Price(metered.hold, metered.capture)
-    raise ValueError(f'a price is decimal text such as "0.01", or "free"; {_METERED}')
+    raise ValueError('a price is decimal text such as "0.01", or "free", or { hold = "0.10", capture = "X-Cost" }')
 
 
 def _path(value: str) -> str:
@@ -84,7 +83,7 @@ class Proxy(Plugin):
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("POST",)
     upstream: str
     target: Annotated[str, AfterValidator(_path)] | None = None
-    price: Annotated[Price, BeforeValidator(_price)]
+    price: Annotated[Price, BeforeValidator(_price), Table(Metered)]
     key: bool = False
     body_bytes_max: NonNegativeInt = 26_214_400
     content_types: tuple[str, ...] = ()

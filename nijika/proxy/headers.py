@@ -3,10 +3,13 @@
 Source: RFC 9110, 7.6.1 (Connection and hop-by-hop fields); RFC 7239 (Forwarded).
 """
 
+import re
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
 from multidict import CIMultiDict, MultiMapping
+
+from nijika.errors import UpstreamFailed
 
 HOP_BY_HOP = frozenset(
     {
@@ -74,11 +77,23 @@ _NOT_TO_CALLER = HOP_BY_HOP | frozenset(
         "x-ratelimit-reset",
         "x-credits-charged",
         "x-credits-remaining",
+        "strict-transport-security",
+        "public-key-pins",
+        "clear-site-data",
+        "service-worker-allowed",
+        "report-to",
+        "reporting-endpoints",
+        "nel",
+        "x-sendfile",
+        "x-lighttpd-send-file",
         "www-authenticate",
     }
 )
-_WORKER_PRIVATE = ("x-nijika-",)
-_CALLER_PRIVATE = ("x-nijika-", "modal-", "x-modal-")
+# "X_Nijika_Account" is X-Nijika-Account to a worker that speaks CGI or WSGI.
+_WORKER_PRIVATE = ("x-nijika-", "x-forwarded")
+_CALLER_PRIVATE = ("x-nijika-", "modal-", "x-modal-", "x-accel-")
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 Fields = Iterable[tuple[str, str]]
 
@@ -93,8 +108,12 @@ def towards_worker(fields: MultiMapping[str], added: Fields) -> CIMultiDict[str]
 
 
 def towards_caller(fields: MultiMapping[str]) -> CIMultiDict[str]:
-    """The worker's fields that the caller may see, in their order."""
-    return _passed(fields, _NOT_TO_CALLER, _CALLER_PRIVATE)
+    """The worker's fields that the caller may see, in their order. UpstreamFailed if one cannot be sent on."""
+    passed = _passed(fields, _NOT_TO_CALLER, _CALLER_PRIVATE)
+    # Later would be too late: the head goes out after the charge was captured.
+    if any(_CONTROL.search(value) for value in passed.values()):
+        raise UpstreamFailed
+    return passed
 
 
 def forwarded(client_ip: str, scheme: str, host: str) -> list[tuple[str, str]]:
@@ -114,7 +133,7 @@ def _passed(fields: MultiMapping[str], dropped: frozenset[str], private: tuple[s
     passed: CIMultiDict[str] = CIMultiDict()
     for name, value in fields.items():
         lower = name.lower()
-        if lower not in dropped and lower not in named and not lower.startswith(private):
+        if lower not in dropped and "_" not in lower and lower not in named and not lower.startswith(private):
             passed.add(name, value)
     return passed
 

@@ -44,22 +44,30 @@ async def relay(
     response = web.StreamResponse(status=answer.status, headers=towards_caller(answer.headers))
     response.headers.add("Server-Timing", timing)
     caller = _Caller(request, response)
+    pieces = _pieces(answer, body, patience, idle_seconds)
     if bill is None:
         await caller.write(b"")
-    newest = b""
-    async for piece in _pieces(answer, body, patience, idle_seconds):
-        if bill is None:
+        async for piece in pieces:
             await caller.write(piece)
-            continue
+    else:
+        await _settled(pieces, caller, bill, body)
+    return response
+
+
+async def _settled(pieces: AsyncIterator[bytes], caller: "_Caller", bill: Bill, body: Inbound) -> None:
+    """Send the pieces, the newest one only when the bill is settled."""
+    newest = b""
+    async for piece in pieces:
         if newest and not caller.is_gone:
             await caller.write(newest, may_leave=True)
         newest = piece
-    if bill is not None:
-        await bill.settle()
-        if caller.is_gone:
-            raise CallerGone
+    if not body.complete and (body.failure is not None or caller.has_left):
+        # The worker may be content with half of an upload; who never sent all of it does not pay for that.
+        raise body.failure or CallerGone()
+    await bill.settle()
+    if caller.has_left:
+        raise CallerGone
     await caller.write(newest)
-    return response
 
 
 async def _pieces(
@@ -83,6 +91,12 @@ class _Caller:
         self._request = request
         self._response = response
         self.is_gone = False
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the connection is closed by now, also where nothing was written yet."""
+        transport = self._request.transport
+        return self.is_gone or transport is None or transport.is_closing()
 
     async def write(self, piece: bytes, *, may_leave: bool = False) -> None:
         """Send the head if need be, and `piece`. CallerGone if nobody reads, unless `may_leave`."""

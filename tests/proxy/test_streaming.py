@@ -259,7 +259,7 @@ async def test_what_belongs_to_the_gateway_does_not_reach_the_worker(
 ) -> None:
     upstream.plan("*", answers.digest())
     fields = [
-        f"X-API-Key: {customer.key}", "Authorization: Bearer other", "Cookie: a=b", "X-Nijika-Account: 1", "X-Nijika-Cost: 0",
+        f"X-API-Key: {customer.key}", "Authorization: Bearer other", "Cookie: a=b", "X-Nijika-Account: 1", "X-Nijika-Cost: 0", "X_Nijika_Account: 1", "X-Forwarded-Ssl: on", "X-Forwarded-Uri: /x",
         "Connection: x-private, close", "X-Private: 1", "Keep-Alive: 5", "TE: trailers", "Proxy-Authorization: Basic eA==",
         "Upgrade: h2c", "X-Request-ID: forged", "X-Real-IP: 9.9.9.9", "Content-Length: 1", "X-Kept: yes", "Accept: image/*",
     ]  # fmt: skip

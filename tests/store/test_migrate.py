@@ -56,7 +56,13 @@ async def connection(database: str) -> AsyncIterator[asyncpg.Connection]:
 async def test_of_processes_at_once_one_migrates_and_the_others_find_it_done(empty: str) -> None:
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", MIGRATE, empty, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            "-c",
+            MIGRATE,
+            empty,
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
         )
         for _ in range(3)
     ]
@@ -116,9 +122,7 @@ async def test_a_changed_migration_is_refused_with_a_sentence(connection: asyncp
         await migrate(connection)
 
 
-async def test_after_a_refusal_others_need_not_wait_for_the_lock(
-    connection: asyncpg.Connection, database: str
-) -> None:
+async def test_after_a_refusal_others_need_not_wait_for_the_lock(connection: asyncpg.Connection, database: str) -> None:
     await connection.execute("INSERT INTO migrations (name, digest) VALUES ('9999_future', 'x')")
     with pytest.raises(StartError):
         await migrate(connection)
@@ -137,7 +141,9 @@ async def test_there_are_partitions_for_this_month_and_three_more(
 ) -> None:
     moment = await connection.fetchval("SELECT now()")
 
-    partitions = {row["name"] for row in await connection.fetch("SELECT relname AS name FROM pg_class WHERE relispartition")}
+    partitions = {
+        row["name"] for row in await connection.fetch("SELECT relname AS name FROM pg_class WHERE relispartition")
+    }
 
     tables = {name for name in partitions if not name.endswith(("_pkey", "_idx"))}
     months = [_months_later(moment.astimezone(UTC), later) for later in range(4)]
@@ -148,15 +154,23 @@ async def test_there_are_partitions_for_this_month_and_three_more(
 async def test_each_id_lands_in_the_month_that_it_was_made_in(connection: asyncpg.Connection) -> None:
     moments = ["now()"] + [
         f"(date_trunc('month', now() AT TIME ZONE 'UTC') + interval '{span}') AT TIME ZONE 'UTC'"
-        for span in ("0", "1 month - 1 millisecond", "1 month", "3 months", "4 months - 1 millisecond", "4 months", "-1 second")
+        for span in (
+            "0",
+            "1 month - 1 millisecond",
+            "1 month",
+            "3 months",
+            "4 months - 1 millisecond",
+            "4 months",
+            "-1 second",
+        )
     ]
     _, account = await users.add(connection, name="u", email=None, role="user")
 
     homes = []
     for moment in moments:
-        id = await connection.fetchval(f"SELECT uuid_floor({moment})")
-        await grant(connection, id, account, 1, "test")
-        home = await connection.fetchval("SELECT tableoid::regclass::text FROM journal WHERE id = $1", id)
+        moment_id = await connection.fetchval(f"SELECT uuid_floor({moment})")
+        await grant(connection, moment_id, account, 1, "test")
+        home = await connection.fetchval("SELECT tableoid::regclass::text FROM journal WHERE id = $1", moment_id)
         homes.append(home.removeprefix("journal_"))
 
     now = (await connection.fetchval("SELECT now()")).astimezone(UTC)
@@ -186,12 +200,12 @@ async def test_when_the_month_of_such_an_id_comes_the_database_can_still_be_brou
 ) -> None:
     """A gateway that runs for months, or whose clock is off, must not stop the next start."""
     _, account = await users.add(connection, name="u", email=None, role="user")
-    id = await connection.fetchval("SELECT uuid_floor(now() + interval '160 days')")
-    await grant(connection, id, account, 5, "test")
+    far = await connection.fetchval("SELECT uuid_floor(now() + interval '160 days')")
+    await grant(connection, far, account, 5, "test")
 
     await connection.execute("SELECT make_partitions(now() + interval '160 days', 3)")
 
-    assert await connection.fetchval("SELECT available FROM journal WHERE id = $1", id) == 5
+    assert await connection.fetchval("SELECT available FROM journal WHERE id = $1", far) == 5
     assert not any((await verify(connection)).values())
 
 

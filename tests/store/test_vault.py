@@ -58,7 +58,18 @@ def test_a_lost_or_doubled_character_is_found() -> None:
     assert not [text for text in wrong if is_well_formed(text)]
 
 
-@pytest.mark.parametrize("change", [str.upper, str.lower, str.swapcase, " {}".format, "{}\n".format, "{}\0".format, "Ｎ{}".format])
+@pytest.mark.parametrize(
+    "change",
+    [
+        str.upper,
+        str.lower,
+        str.swapcase,
+        " {}".format,
+        "{}\n".format,
+        "{}\0".format,
+        "\N{FULLWIDTH LATIN CAPITAL LETTER N}{}".format,
+    ],
+)
 def test_another_spelling_is_another_key(change: object) -> None:
     assert callable(change)
     assert not is_well_formed(change(make_key()))
