@@ -1,8 +1,10 @@
 """The composition root: resources, chain and routes; the only file that knows every room."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial, reduce
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware as MiddlewareOfAiohttp
@@ -24,9 +26,14 @@ from nijika.store.vault import Vault
 
 def build(config: Config, *, database_url: str) -> web.Application:
     """The application that serves `config`; its secrets and the database's address must be settled by now."""
-    chain: list[Middleware] = [Problems(), Canonical(), Body(), *config.middlewares]
-    app = web.Application(middlewares=[_entry(chain)])
-    app[ROUTES] = Routes(route for plugin in config.routes for route in plugin.routes())
+    chain: list[Middleware] = [Problems(), Canonical(), *_with_body(config.middlewares)]
+    tasks: set[asyncio.Task[Any]] = set()
+    routes = Routes(route for plugin in config.routes for route in plugin.routes())
+    # What a handler may read at once; each route's own bound is held by `body` and by the proxy.
+    app = web.Application(
+        middlewares=[_entry(chain, tasks)], client_max_size=max((route.body_bytes_max for route in routes), default=0)
+    )
+    app[ROUTES] = routes
     app[VAULT] = Vault(config.server.secrets)
     app[PUBLIC_URL] = config.server.public_url.rstrip("/")
     app[BODY_SECONDS] = config.server.body_seconds
@@ -34,17 +41,33 @@ def build(config: Config, *, database_url: str) -> web.Application:
     # Our own table of routes decides; aiohttp's only has to let everything in, without an invitation to send bodies.
     app.router.add_route("*", "/{path:.*}", _endpoint, expect_handler=_uninvited)
     app.on_response_prepare.append(_prepare(chain))
-    app.cleanup_ctx.append(_resources(config, database_url))
+    app.cleanup_ctx.append(_resources(config, database_url, tasks))
     return app
 
 
-def _entry(chain: list[Middleware]) -> MiddlewareOfAiohttp:
-    """The chain as one middleware: each link is given the next one, the last one the endpoint."""
+def _with_body(links: Sequence[Middleware]) -> list[Middleware]:
+    """`body` stands right before `pricing`, or last: a body that is refused was counted, and is not paid for."""
+    names = [link.use for link in links]
+    place = names.index("pricing") if "pricing" in names else len(names)
+    return [*links[:place], Body(), *links[place:]]
+
+
+def _entry(chain: list[Middleware], tasks: "set[asyncio.Task[Any]]") -> MiddlewareOfAiohttp:
+    """The chain as one middleware: each link is given the next one, the last one the endpoint.
+
+    `tasks` holds those that are in it: aiohttp forgets a handler whose caller has hung up.
+    """
     whole = reduce(lambda inner, link: partial(link, handler=inner), reversed(chain), _endpoint)
 
     @web.middleware
     async def entry(request: web.Request, handler: Handler) -> web.StreamResponse:  # noqa: ARG001 (aiohttp's name)
-        return await whole(request)
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            return await whole(request)
+        finally:
+            tasks.discard(task)
 
     return entry
 
@@ -69,7 +92,9 @@ def _prepare(chain: list[Middleware]) -> Callable[[web.Request, web.StreamRespon
     return prepare
 
 
-def _resources(config: Config, database_url: str) -> Callable[[web.Application], AsyncIterator[None]]:
+def _resources(
+    config: Config, database_url: str, tasks: "set[asyncio.Task[Any]]"
+) -> Callable[[web.Application], AsyncIterator[None]]:
     """What must be open while requests are served; closed in the opposite order."""
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
@@ -83,8 +108,17 @@ def _resources(config: Config, database_url: str) -> Callable[[web.Application],
             for module in (*config.middlewares, *config.routes):
                 await stack.enter_async_context(module.lifespan(app))
             yield
+            await _end(tasks)
 
     return resources
+
+
+async def _end(tasks: "set[asyncio.Task[Any]]") -> None:
+    """Cancel what is still going on, and let it refund what it holds."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(set(tasks))
 
 
 def _upstream(name: str, settings: UpstreamSettings) -> Upstream:

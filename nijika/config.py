@@ -8,19 +8,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, ValidationError
 
 from nijika import rules, toml
 from nijika.credits import Amount
 from nijika.errors import ConfigError, Mistake
 from nijika.middlewares import MIDDLEWARES
 from nijika.middlewares.rate_limit import PerTime, per_time
-from nijika.module import Middleware, Module, Plugin, Settings, begins_with_slash
+from nijika.module import Middleware, Module, Plugin, Settings
 from nijika.plugins import PLUGINS
 from nijika.proxy.place import base_url
 from nijika.toml import Unset
 
 M = TypeVar("M", bound=Module)
+
+SECONDS_MAX = 604_800  # a week; more than this is a slip of the pen
+
+Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
 
 
 class Server(Settings):
@@ -30,17 +34,23 @@ class Server(Settings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     public_url: str = "http://127.0.0.1:8080"
     processes: Literal[1] = 1
-    head_seconds: PositiveFloat = 10
-    idle_seconds: PositiveFloat = 75
-    body_seconds: PositiveFloat = 30
-    write_seconds: PositiveFloat = 60
-    drain_seconds: PositiveFloat = 30
+    head_seconds: Seconds = 10
+    idle_seconds: Seconds = 75
+    body_seconds: Seconds = 30
+    write_seconds: Seconds = 60
+    drain_seconds: Seconds = 30
     secrets: tuple[str, ...] = ()
 
 
 def _database_url(text: str) -> str:
     if text != "embedded" and not text.startswith(("postgres://", "postgresql://")):
         raise ValueError('is "embedded" or an address such as "postgresql://user@host/name"')
+    return text
+
+
+def _wire_path(text: str) -> str:
+    if re.fullmatch(r"/[!-\"$-~]*", text, re.ASCII) is None:
+        raise ValueError(f'"{text}" is no path; it begins with "/" and holds no space and no "#"')
     return text
 
 
@@ -61,7 +71,7 @@ class Database(Settings):
 class LedgerSettings(Settings):
     """`[ledger]`: how long a process may be silent before its open charges are refunded."""
 
-    lease_seconds: Annotated[float, Field(ge=2)] = 30
+    lease_seconds: Annotated[float, Field(ge=2, le=SECONDS_MAX)] = 30
 
 
 class Credits(Settings):
@@ -92,8 +102,8 @@ class Login(Settings):
 class WakeSettings(Settings):
     """How a worker that was scaled to zero is woken."""
 
-    path: Annotated[str, AfterValidator(begins_with_slash)]
-    seconds: PositiveFloat
+    path: Annotated[str, AfterValidator(_wire_path)]
+    seconds: Seconds
 
 
 class UpstreamSettings(Settings):
@@ -101,10 +111,10 @@ class UpstreamSettings(Settings):
 
     urls: Annotated[tuple[Annotated[str, AfterValidator(base_url)], ...], Field(min_length=1)]
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
-    connect_seconds: PositiveFloat = 5
-    first_byte_seconds: PositiveFloat = 150
-    idle_seconds: PositiveFloat = 60
-    total_seconds: PositiveFloat = 600
+    connect_seconds: Seconds = 5
+    first_byte_seconds: Seconds = 150
+    idle_seconds: Seconds = 60
+    total_seconds: Seconds = 600
     wake: WakeSettings | None = None
     max_rate: Annotated[PerTime, BeforeValidator(per_time)] | None = None
 
@@ -212,11 +222,11 @@ def _class(entry: Any, table: Mapping[str, type[M]], base: type[M], file: Path) 
         return table.get(use) or f'there is no "{use}"'
     module_name, _, class_name = use.partition(":")
     if str(file.parent.resolve()) not in sys.path:
-        sys.path.insert(0, str(file.parent.resolve()))
+        sys.path.append(str(file.parent.resolve()))
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (Exception, SystemExit) as error:  # a module from outside may raise anything
         return f'"{use}" cannot be loaded: {error or type(error).__name__}'
-    if not (isinstance(found, type) and issubclass(found, base)):
+    if not (isinstance(found, type) and issubclass(found, base) and found is not base):
         return f'"{use}" is not a {base.__name__}'
     return found

@@ -1,6 +1,6 @@
 """Connections to PostgreSQL, and which of its failures are an outage."""
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
@@ -12,6 +12,9 @@ else:
     Pool, Connection = asyncpg.Pool, asyncpg.Connection
 
 ACQUIRE_SECONDS = 5.0
+STATEMENT_SECONDS = 5.0
+# An account whose row somebody keeps locked must not take all connections with it.
+LOCK_MILLISECONDS = 1000
 
 OUTAGE = (
     OSError,
@@ -22,6 +25,9 @@ OUTAGE = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby after a failover
+    asyncpg.InvalidCatalogNameError,  # a restore is under way
 )
 """The database is away or overwhelmed, and what was asked may or may not have happened."""
 
@@ -29,8 +35,32 @@ OUTAGE = (
 async def open_pool(url: str, *, connections_max: int) -> Pool:
     """A pool on `url`; nijika leaves no state in a session, so none is reset between two uses."""
     return await asyncpg.create_pool(
-        url, min_size=1, max_size=connections_max, reset=_keep, command_timeout=30, timeout=10
+        url,
+        min_size=1,
+        max_size=connections_max,
+        reset=_keep,
+        command_timeout=30,
+        timeout=10,
+        server_settings={"lock_timeout": str(LOCK_MILLISECONDS)},
     )
+
+
+async def fetch(pool: Pool, sql: str, *arguments: object) -> list[asyncpg.Record]:
+    """The rows of one statement; the time to get a connection is bounded, and so is the statement's own."""
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        return await connection.fetch(sql, *arguments, timeout=STATEMENT_SECONDS)
+
+
+async def fetchrow(pool: Pool, sql: str, *arguments: object) -> asyncpg.Record | None:
+    """The first row of one statement, bounded as `fetch`."""
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        return await connection.fetchrow(sql, *arguments, timeout=STATEMENT_SECONDS)
+
+
+async def fetchval(pool: Pool, sql: str, *arguments: object) -> Any:
+    """The first value of the first row of one statement, bounded as `fetch`."""
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        return await connection.fetchval(sql, *arguments, timeout=STATEMENT_SECONDS)
 
 
 async def _keep(_: object) -> None:

@@ -20,15 +20,7 @@ __all__ = [
     "Route",
     "Settings",
     "Table",
-    "begins_with_slash",
 ]
-
-
-def begins_with_slash(text: str) -> str:
-    """A setting that is a path: `text` itself; ValueError, a sentence, if it cannot be one."""
-    if not text.startswith("/"):
-        raise ValueError('begins with "/"')
-    return text
 
 
 class Settings(BaseModel):

@@ -47,6 +47,11 @@ class Route:
     target: str | None = None
     continues: bool = False
 
+    def __post_init__(self) -> None:
+        """Somebody must pay."""
+        if self.price != FREE:
+            object.__setattr__(self, "needs_key", True)
+
     @property
     def methods_served(self) -> tuple[str, ...]:
         """A GET of our own is a HEAD too; a proxied one is only what its table says."""

@@ -1,7 +1,10 @@
 """The listening socket, and the limits on how slowly a caller may talk and listen; aiohttp has none of these."""
 
 import asyncio
+import fcntl
 import socket
+import sys
+import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +19,9 @@ from nijika.errors import BadRequest, Problem, RequestTimeout, StartError
 from nijika.logs import AccessLog, Malformed
 from nijika.middlewares.problems import render
 from nijika.proxy.connection import reset
+from nijika.proxy.inbound import PROGRESS_BYTES
 from nijika.proxy.upstream import READ_BYTES
+from nijika.state import BILL
 
 BACKLOG = 1024
 LINGERING_SECONDS = 1.5  # an upload that was refused is read and thrown away this long, so that the answer arrives
@@ -34,7 +39,7 @@ class Patience:
 
 @asynccontextmanager
 async def listening(app: web.Application, sock: socket.socket, patience: Patience) -> AsyncIterator[None]:
-    """Serve `app` on a bound socket during the block; at its end, open requests have `drain` seconds."""
+    """Serve `app` on a bound socket during the block; at its end, open requests have `drain` seconds. StartError."""
     runner = _Runner(
         app,
         patience,
@@ -47,7 +52,12 @@ async def listening(app: web.Application, sock: socket.socket, patience: Patienc
     )
     try:
         await runner.setup()
-        await web.SockSite(runner, sock, backlog=BACKLOG).start()
+        try:
+            await web.SockSite(runner, sock, backlog=BACKLOG).start()
+        except OSError as error:
+            # Two may be bound to one port, as long as neither listens.
+            host, port = sock.getsockname()[:2]
+            raise _cannot_listen(host, port, error) from None
         yield
     finally:
         await runner.cleanup()
@@ -70,10 +80,14 @@ def bind(host: str, port: int) -> socket.socket:
         sock.bind(address)
     except OSError as error:
         sock.close()
-        raise StartError(
-            f"nijika cannot listen on {host}:{port}: {error.strerror}. Stop what is using it, or choose another port."
-        ) from None
+        raise _cannot_listen(host, port, error) from None
     return sock
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
+    return StartError(
+        f"nijika cannot listen on {host}:{port}: {error.strerror}. Stop what is using it, or choose another port."
+    )
 
 
 class _Runner(web.AppRunner):
@@ -106,7 +120,7 @@ class _Server(web.Server):
 class Connection(RequestHandler):
     """A caller's connection: a head that does not end, and output that nobody reads, end it."""
 
-    __slots__ = ("_head_timer", "_malformed", "_patience", "_socket", "_write_timer")
+    __slots__ = ("_head_timer", "_malformed", "_patience", "_socket", "_unread", "_write_timer")
 
     def __init__(self, server: _Server, loop: asyncio.AbstractEventLoop, settings: dict[str, object]) -> None:
         super().__init__(server, loop=loop, **settings)  # type: ignore[arg-type] # as above
@@ -115,6 +129,7 @@ class Connection(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._socket: asyncio.Transport | None = None
+        self._unread = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Any output that the kernel does not take counts as unread, so that the write timer sees all of it."""
@@ -124,10 +139,14 @@ class Connection(RequestHandler):
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """No timer outlives its connection."""
+        """No timer outlives its connection, and no work that nobody pays for."""
         self._stop_head_timer()
         self._stop_write_timer()
+        request, task = self._current_request, self._task_handler
         super().connection_lost(exc)
+        # What is paid for is finished for the account's sake; anything else would be work for nobody.
+        if request is not None and task is not None and BILL not in request:
+            task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """From its first byte, a request head has `head` seconds."""
@@ -136,7 +155,8 @@ class Connection(RequestHandler):
         waiter = self._waiter
         if waiter is None or waiter.done():
             self._stop_head_timer()
-        elif self._head_timer is None and data:
+        elif self._head_timer is None and data.strip(b"\r\n"):
+            self.keep_alive(True)  # from here on it is the head's time that counts, not the idle connection's
             self._head_timer = self._loop.call_later(self._patience.head, self._head_is_late)
 
     def _notice_broken_body(self) -> None:
@@ -149,9 +169,10 @@ class Connection(RequestHandler):
             request.content.set_exception(RequestPayloadError(error.message))
 
     def pause_writing(self) -> None:
-        """From here on the caller has `write` seconds to read what is waiting for it."""
+        """From here on the caller must read PROGRESS_BYTES in each `write` seconds, or all that waits for it."""
         super().pause_writing()
-        self._write_timer = self._loop.call_later(self._patience.write, self._reader_is_late)
+        self._unread = self._unread_bytes()
+        self._write_timer = self._loop.call_later(self._patience.write, self._look_at_reader)
 
     def resume_writing(self) -> None:
         """All of it was read."""
@@ -177,10 +198,27 @@ class Connection(RequestHandler):
             self.transport.write(_wire(RequestTimeout()))
         self.force_close()
 
-    def _reader_is_late(self) -> None:
+    def _look_at_reader(self) -> None:
+        assert self._socket is not None
+        unread = self._unread_bytes()
+        # More than before: it has read enough for us to write anew.
+        if unread > self._unread or unread <= self._unread - PROGRESS_BYTES:
+            self._unread = unread
+            self._write_timer = self._loop.call_later(self._patience.write, self._look_at_reader)
+            return
         self._write_timer = None
-        if self._socket is not None:
-            reset(self._socket)
+        reset(self._socket)
+
+    def _unread_bytes(self) -> int:
+        """What the caller has not confirmed yet: ours, and what the kernel keeps, where it tells."""
+        assert self._socket is not None
+        ours = self._socket.get_write_buffer_size()
+        sock = self._socket.get_extra_info("socket")
+        try:
+            kept = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:
+            return ours
+        return ours + int.from_bytes(kept, sys.byteorder)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -13,9 +13,22 @@ class Paint(Plugin):
     colour: str
 
     def routes(self) -> Iterable[Route]:
-        yield Route(("POST",), "/api/paint", self._paint, Price(500_000), needs_key=True)
+        yield Route(("POST",), "/api/paint", self._paint, Price(500_000), body_bytes_max=5_000_000)
 
-    async def _paint(self, request: web.Request) -> web.Response:
+    async def _paint(self, request: web.Request) -> web.StreamResponse:
         if "fail" in request.query:
             raise RuntimeError("no paint left")
+        if "move" in request.query:
+            raise web.HTTPFound("/elsewhere")
+        if "size" in request.query:
+            return web.Response(text=str(len(await request.read())))
+        if "stream" in request.query:
+            return await self._streamed(request)
         return web.Response(text=self.colour)
+
+    async def _streamed(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(self.colour.encode())
+        await response.write_eof()
+        return response

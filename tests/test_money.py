@@ -1,7 +1,10 @@
 """What a caller pays: the price for a success, nothing for anything else, whatever breaks."""
 
 import asyncio
+import io
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -306,12 +309,13 @@ class Lossy:
         self._pool = pool
         self._lost = False
 
-    async def fetchval(self, *arguments: Any, **settings: Any) -> Any:
-        answer = await self._pool.fetchval(*arguments, **settings)
+    @asynccontextmanager
+    async def acquire(self, **settings: Any) -> AsyncIterator[Any]:
+        async with self._pool.acquire(**settings) as connection:
+            yield connection
         if not self._lost:
             self._lost = True
             raise ConnectionResetError
-        return answer
 
 
 @pytest.mark.parametrize("amount", ["1", "2"])
@@ -417,17 +421,90 @@ async def test_the_journal_cannot_be_changed(gateway: Gateway, customer: Custome
         await gateway.pool.execute("DELETE FROM journal")
 
 
-async def test_a_priced_plugin_of_ones_own_is_charged_before_its_answer_is_sent(start: Start) -> None:
+@pytest.fixture
+async def paint(start: Start) -> AsyncIterator[Gateway]:
     text = '[[routes]]\nuse = "tests.plugin:Paint"\ncolour = "red"\n'
     async with start(configuration("", chain=CHAIN, routes=text)) as gateway:
+        yield gateway
+
+
+async def test_a_priced_plugin_of_ones_own_is_charged_before_its_answer_is_sent(paint: Gateway) -> None:
+    customer = await paint.customer()
+
+    async with paint.session.post("/api/paint", headers=customer.fields) as answer:
+        body = await answer.text()
+    async with paint.session.post("/api/paint?fail=1", headers=customer.fields) as failure:
+        await failure.read()
+
+    assert (answer.status, body) == (200, "red")
+    assert answer.headers["X-Credits-Charged"] == "0.5"
+    assert (failure.status, failure.headers["X-Credits-Charged"]) == (500, "0")
+    assert (await customer.balances())["spent"] == "0.5"
+
+
+async def test_a_plugin_that_streams_is_charged_as_well(paint: Gateway) -> None:
+    customer = await paint.customer()
+
+    async with paint.session.post("/api/paint?stream=1", headers=customer.fields) as answer:
+        body = await answer.text()
+
+    assert (body, answer.headers["X-Credits-Charged"]) == ("red", "0.5")
+    assert (await customer.settled())["spent"] == "0.5"
+
+
+async def test_a_plugin_may_redirect_and_read_bodies_as_large_as_its_route_takes(paint: Gateway) -> None:
+    customer = await paint.customer()
+
+    async with paint.session.post("/api/paint?move=1", headers=customer.fields, allow_redirects=False) as moved:
+        await moved.read()
+    async with paint.session.post(
+        "/api/paint?size=1", data=io.BytesIO(b"x" * 3_000_000), headers=customer.fields
+    ) as sized:
+        size = await sized.text()
+
+    assert (moved.status, moved.headers["Location"]) == (302, "/elsewhere")
+    assert size == "3000000"
+    assert (await customer.settled())["spent"] == "0.5"
+
+
+async def test_a_call_whose_caller_left_is_refunded_when_the_gateway_stops(
+    start: Start, upstream: Upstream, database: str
+) -> None:
+    table = upstream_table(upstream.url, settings='max_rate = "1/d"')
+    upstream.plan("*", answers.answer(200, b"x"))
+    async with start(configuration(table, server="drain_seconds = 0.2")) as gateway:
         customer = await gateway.customer()
+        assert await _post(gateway, customer) == 200
+        async with raw.connect(gateway.url) as client:
+            await client.send(post(customer))
+            while (await customer.balances())["held"] == "0":
+                await asyncio.sleep(0.01)
+            client.reset()
 
-        async with gateway.session.post("/api/paint", headers=customer.fields) as answer:
-            body = await answer.text()
-        async with gateway.session.post("/api/paint?fail=1", headers=customer.fields) as failure:
-            await failure.read()
+    connection = await asyncpg.connect(database)
+    row = await connection.fetchrow("SELECT available, held, spent FROM accounts WHERE id = $1", customer.account)
+    await connection.close()
+    assert tuple(row or ()) == (99_000_000, 0, 1_000_000)
 
-        assert (answer.status, body) == (200, "red")
-        assert answer.headers["X-Credits-Charged"] == "0.5"
-        assert failure.status == 500
-        assert (await customer.balances())["spent"] == "0.5"
+
+async def test_a_locked_account_does_not_hold_up_the_others(start: Start, upstream: Upstream) -> None:
+    upstream.plan(WORKER, answers.answer(200, b"x"))
+    async with start(configuration(upstream_table(upstream.url) + "[database]\nconnections_max = 2\n")) as gateway:
+        stuck, other = await gateway.customer(), await gateway.customer()
+
+        async with gateway.pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT * FROM accounts WHERE id = $1 FOR UPDATE", stuck.account)
+            calls = [asyncio.create_task(_post(gateway, stuck)) for _ in range(3)]
+            statuses = [await _post(gateway, other) for _ in range(3)]
+            stuck_statuses = await asyncio.gather(*calls)
+
+        assert statuses == [200, 200, 200]
+        assert set(stuck_statuses) == {503}
+        assert (await stuck.settled())["available"] == "100"
+        assert await gateway.violations() == {}
+
+
+async def _post(gateway: Gateway, customer: Customer) -> int:
+    async with gateway.session.post(PATH, data=b"p", headers=customer.fields) as answer:
+        await answer.read()
+        return answer.status

@@ -44,7 +44,8 @@ def _check(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     try:
-        address = bucket(ip_address(arguments.ip))
+        given = ip_address(arguments.ip)
+        address = bucket(getattr(given, "ipv4_mapped", None) or given)
     except ValueError:
         raise CommandError(f'"{arguments.ip}" is no IP address.') from None
     method = arguments.method.upper()

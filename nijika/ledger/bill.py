@@ -34,6 +34,11 @@ class Bill:
             await self.charge.refund(f"status-{self._status}", status=self._status)
 
     @property
+    def is_foreseen(self) -> bool:
+        """Whether the head of the answer is known."""
+        return self._status != 0
+
+    @property
     def _is_success(self) -> bool:
         return 200 <= self._status < 300  # noqa: PLR2004 (2xx)
 

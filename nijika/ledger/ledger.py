@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from nijika import credits
-from nijika.database import ACQUIRE_SECONDS, OUTAGE, Pool
+from nijika.database import OUTAGE, Pool, fetchval
 from nijika.errors import InsufficientCredits, LedgerUnavailable
 from nijika.ledger.charge import Charge
 
@@ -85,7 +85,8 @@ class Ledger:
 
     async def _hold(self, hold: Hold) -> int:
         try:
-            available = await self._pool.fetchval(
+            available = await fetchval(
+                self._pool,
                 """WITH debit AS (
                        UPDATE accounts SET available = available - $4, held = held + $4
                         WHERE id = $2 AND available >= $4
@@ -104,7 +105,6 @@ class Ledger:
                 hold.route,
                 self._owner,
                 hold.seconds,
-                timeout=ACQUIRE_SECONDS,
             )
         except asyncpg.UniqueViolationError:
             available = None
@@ -117,17 +117,18 @@ class Ledger:
         return int(available)
 
     async def _available_beside(self, charge: UUID) -> int | None:
-        available: int | None = await self._pool.fetchval(
+        available: int | None = await fetchval(
+            self._pool,
             """SELECT a.available FROM charges c JOIN accounts a ON a.id = c.account
                 WHERE c.id = $1 AND c.state = 'held'""",
             charge,
-            timeout=ACQUIRE_SECONDS,
         )
         return available
 
     async def _settle(self, id: UUID, *, captured: int | None, status: int | None, reason: str | None) -> int | None:
         state = "refunded" if captured is None else "captured"
-        available: int | None = await self._pool.fetchval(
+        available: int | None = await fetchval(
+            self._pool,
             """WITH charge AS (
                    UPDATE charges
                       SET state = $2, captured = $3, status = $4, reason = $5, settled_at = clock_timestamp()
@@ -148,25 +149,22 @@ class Ledger:
             captured or 0,
             status,
             reason,
-            timeout=ACQUIRE_SECONDS,
         )
         if available is not None:
             return available
         # Settled before: by an earlier try of ours whose answer was lost, or by somebody else.
-        repeated: int | None = await self._pool.fetchval(
+        repeated: int | None = await fetchval(
+            self._pool,
             """SELECT a.available FROM charges c JOIN accounts a ON a.id = c.account
                 WHERE c.id = $1 AND c.state = $2 AND c.captured = $3""",
             id,
             state,
             captured or 0,
-            timeout=ACQUIRE_SECONDS,
         )
         return repeated
 
     async def _available(self, account: int) -> int:
-        return int(
-            await self._pool.fetchval("SELECT available FROM accounts WHERE id = $1", account, timeout=ACQUIRE_SECONDS)
-        )
+        return int(await fetchval(self._pool, "SELECT available FROM accounts WHERE id = $1", account))
 
     async def _refund_at_last(self, id: UUID, reason: str) -> None:
         for _ in range(GIVE_BACK_TRIES):
@@ -184,7 +182,8 @@ class Ledger:
         pause = 0.05
         while True:
             try:
-                return await statement()
+                async with asyncio.timeout_at(deadline):
+                    return await statement()
             except OUTAGE as error:
                 if clock() + pause > deadline:
                     self._complain(error)

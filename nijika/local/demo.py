@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from nijika.server import bind
 from nijika.store import keys, users
 from nijika.store.vault import Vault, make_key
 
+ROOT = Path(__file__).parents[2]
 NAME = "demo"
 UPSTREAM = "removebg"
 WORKER_SECONDS = 60
@@ -51,14 +53,14 @@ def run(config: Config, data: Path, *, port: int | None) -> None:
 
 def configuration_file() -> Path:
     """config.toml of this folder, or the one that comes with the package."""
-    here = Path("config.toml")
-    return here if here.exists() else Path(__file__).with_name("config.toml")
+    places = (Path("config.toml"), Path(__file__).with_name("config.toml"), ROOT / "config.toml")
+    return next((file for file in places if file.exists()), places[0])
 
 
 def sample() -> Path:
     """The picture to try."""
     packaged = Path(__file__).with_name("samples") / "mug.jpg"
-    return packaged if packaged.exists() else Path(__file__).parents[2] / "samples" / "mug.jpg"
+    return packaged if packaged.exists() else ROOT / "samples" / "mug.jpg"
 
 
 def _embedded(config: Config) -> Config:
@@ -82,8 +84,7 @@ def _worker() -> Iterator[subprocess.Popen[str]]:
     if importlib.util.find_spec("cv2") is None:
         raise StartError("The demo's worker needs OpenCV. Install it with: pip install 'nijika[classic]'")
     command = [sys.executable, "-m", "worker", "--engine", "classic", "--port", "0", "--exit-with-parent"]
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True)  # noqa: S603
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)  # noqa: S603
     try:
         yield process
     finally:
@@ -154,7 +155,7 @@ nijika is listening on {url}
 Cut out a picture ({credits.show(price)} credits; look at cutout.png afterwards):
 
   curl -D - -o cutout.png -H 'X-API-Key: {key}' \\
-    -F image=@{picture} {url}/api/removebg
+    -F {shlex.quote(f"image=@{picture}")} {url}/api/removebg
 
 Ctrl-C stops everything; the next start finds the same account.
 """,

@@ -15,11 +15,13 @@ from nijika.errors import StartError
 from nijika.server import Patience, listening, parser_is_compiled
 from nijika.store.migrate import migrate
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one is a terminal that was closed
+
 log = logging.getLogger("nijika")
 
 
 async def serve(config: Config, database_url: str, sock: socket.socket, announce: Callable[[], None]) -> None:
-    """Serve on a bound socket; `announce` is called once calls are really accepted. Ends with SIGINT or SIGTERM.
+    """Serve on a bound socket; `announce` is called once calls are really accepted. Ends with one of STOPS.
 
     A second signal ends it at once. StartError if the database is away.
     """
@@ -55,8 +57,8 @@ def address(sock: socket.socket) -> str:
 async def _stop_signal() -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         loop.remove_signal_handler(number)

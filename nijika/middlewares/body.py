@@ -1,4 +1,4 @@
-"""The third link: a body that the route will not take is refused by its head, before it is sent or paid for."""
+"""A body that the route will not take is refused by its head, before it is sent or paid for."""
 
 from fnmatch import fnmatchcase
 
@@ -10,7 +10,7 @@ from nijika.state import MATCH
 
 
 class Body(Middleware):
-    """Always third; it needs no table in config.toml."""
+    """Always there, right before `pricing` or else last; it needs no table in config.toml."""
 
     use: str = "body"
 

@@ -5,10 +5,8 @@ from aiohttp import web
 from nijika import credits
 from nijika.ledger import Bill, Hold
 from nijika.module import FREE, Handler, Middleware
+from nijika.proxy.inbound import UPLOAD_SECONDS
 from nijika.state import BILL, KEY, LEDGER, MATCH, REQUEST_ID, UPSTREAMS
-
-# Longer than any upload that makes progress is likely to take; the worker's own time comes on top.
-UPLOAD_SECONDS = 3600.0
 
 
 class Pricing(Middleware):
@@ -29,8 +27,8 @@ class Pricing(Middleware):
         bill = request[BILL] = Bill(charge, price.capture)
         async with charge:
             response = await handler(request)
-            # A streamed answer was settled before its last piece; one that is still to be sent is settled now.
-            if charge.state == "held" and not response.prepared:
+            # The proxy settles before the last piece; what a plugin answers is settled here.
+            if charge.state == "held":
                 bill.foresee(response.status, response.headers)
                 await bill.settle()
         return response
@@ -41,6 +39,8 @@ class Pricing(Middleware):
         if bill is None or bill.charge.state == "unknown":
             return
         charge = bill.charge
+        if not bill.is_foreseen:
+            bill.foresee(response.status, response.headers)
         is_open = charge.state == "held"
         charged = bill.cost if is_open else charge.captured
         available = charge.available + (charge.held - charged if is_open else 0)

@@ -5,12 +5,13 @@ import logging
 import time
 from uuid import UUID
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from nijika import request_id
 from nijika.errors import NotFound, Problem
 from nijika.module import Handler, Middleware
 from nijika.proxy.connection import cut
+from nijika.proxy.inbound import INVITED
 from nijika.state import BEGAN, CODE, REQUEST_ID
 
 log = logging.getLogger("nijika")
@@ -30,6 +31,8 @@ class Problems(Middleware):
         except Problem as error:
             problem = error
         except web.HTTPException as error:
+            if error.status < web.HTTPBadRequest.status_code:
+                raise  # a redirect is no problem
             problem = _translated(error)
         except Exception:
             log.exception("request %s failed", request[REQUEST_ID])
@@ -43,6 +46,10 @@ class Problems(Middleware):
         """Every answer names its request, and none the versions that made it."""
         response.headers["X-Request-ID"] = str(request[REQUEST_ID])
         response.headers["Server"] = "nijika"
+        if hdrs.EXPECT in request.headers and INVITED not in request:
+            # Whether the body comes now or never is the caller's choice; only a new connection begins in step.
+            response.headers[hdrs.CONNECTION] = "close"
+            response.force_close()
 
 
 def render(problem: Problem, id: UUID) -> web.Response:
@@ -73,5 +80,6 @@ def _translated(error: web.HTTPException) -> Problem:
     if error.status == web.HTTPNotFound.status_code:
         return NotFound()
     kind = type("Raised", (Problem,), {"status": error.status, "code": "refused", "title": error.reason})
-    problem: Problem = kind(error.text or error.reason)
+    headers = {name: value for name, value in error.headers.items() if not name.lower().startswith("content-")}
+    problem: Problem = kind(error.text or error.reason, headers=headers)
     return problem

@@ -10,9 +10,10 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 from aiohttp import web
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, PrivateAttr, model_validator
 
-from nijika.errors import TooManyRequests
+from nijika.errors import BadPath, TooManyRequests
 from nijika.limits.gcra import Decision, Memory, Rate
-from nijika.module import Handler, Middleware, Settings, begins_with_slash
+from nijika.module import Handler, Middleware, Settings
+from nijika.proxy.path import canonical
 from nijika.state import CLIENT_IP, KEY, LIMIT_FIELDS, PATH
 
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h|d)", re.ASCII)
@@ -35,10 +36,20 @@ def per_time(value: object) -> PerTime:
     return PerTime(int(match[1]), _UNITS[match[2]])
 
 
+def _prefix(text: str) -> str:
+    try:
+        is_canonical = canonical(text).path == text
+    except BadPath:
+        is_canonical = False
+    if not is_canonical:
+        raise ValueError('a prefix begins with "/" and is written without needless escapes, such as "/api/"')
+    return text
+
+
 class Rule(Settings):
     """`limit` calls in the long run, `burst` at once (default: as many as `limit` counts), below `prefix`."""
 
-    prefix: Annotated[str, AfterValidator(begins_with_slash)]
+    prefix: Annotated[str, AfterValidator(_prefix)]
     limit: Annotated[PerTime, BeforeValidator(per_time)]
     burst: PositiveInt | None = None
     per: Literal["address", "key"] = "address"

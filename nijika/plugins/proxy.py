@@ -103,7 +103,7 @@ class Proxy(Plugin):
             path=self.path,
             handler=self._serve,
             price=self.price,
-            needs_key=self.key or self.price != FREE,
+            needs_key=self.key,
             body_bytes_max=self.body_bytes_max,
             content_types=tuple(kind.lower() for kind in self.content_types),
             upstream=self.upstream,
@@ -112,11 +112,13 @@ class Proxy(Plugin):
         )
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        upstream = request.app[UPSTREAMS][self.upstream]
+        seconds = request.app[BODY_SECONDS]
         return await forward(
             request,
-            request.app[UPSTREAMS][self.upstream],
+            upstream,
             target=self._target(request),
-            body=Inbound(request, bytes_max=self.body_bytes_max, seconds=request.app[BODY_SECONDS]),
+            body=Inbound(request, bytes_max=self.body_bytes_max, seconds=seconds, keeps=upstream.wake is not None),
             added=self._added(request),
             bill=request.get(BILL),
             began=request[BEGAN],
@@ -124,7 +126,7 @@ class Proxy(Plugin):
 
     def _target(self, request: web.Request) -> str:
         path = self.target or request[PATH]
-        if path.endswith("/*"):
+        if self.path.endswith("/*") and self.target is not None:
             path = path.removesuffix("*") + request[MATCH].variables["rest"]
         query = request[QUERY]
         return f"{path}?{query}" if query else path

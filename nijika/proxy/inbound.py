@@ -1,15 +1,22 @@
 """The caller's body on its way to the worker: counted, timed, and kept only while it is small."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from nijika.errors import BadRequest, BodyTooLarge, CallerGone, Problem, RequestTimeout
+from nijika.proxy.patience import Turn
 
 REPLAY_BYTES_MAX = 262_144
 """A body of up to this size is kept until the worker has answered, so that it can be sent again."""
+
+INVITED: web.RequestKey[bool] = web.RequestKey("INVITED", bool)
+"""Set once 100 Continue was said; before that, a caller who waits for it may send the body or not."""
+
+UPLOAD_SECONDS = 3600.0
+"""Waiting for the caller takes this long at the most, however steadily its body comes."""
 
 PROGRESS_BYTES = 4096
 """This much, or the end, must arrive within each `body_seconds` of waiting for the caller."""
@@ -18,11 +25,12 @@ PROGRESS_BYTES = 4096
 class Inbound:
     """A request's body, read once from the caller and sent to the worker as often as it is replayable.
 
-    `size` is the announced length in bytes (None: chunked), `exists` tells whether there is a body at all,
-    `complete` whether all of it was read, `failure` why the caller's side broke.
+    With `keeps`, a small one is kept until `forget`. `size` is the announced length in bytes (None: chunked),
+    `exists` tells whether there is a body at all, `complete` whether all of it was read, `failure` why the caller's
+    side broke.
     """
 
-    def __init__(self, request: web.Request, *, bytes_max: int, seconds: float) -> None:
+    def __init__(self, request: web.Request, *, bytes_max: int, seconds: float, keeps: bool) -> None:
         self.size = request.content_length
         self.exists = self.size is not None or request.can_read_body
         self.complete = not self.exists
@@ -35,8 +43,11 @@ class Inbound:
         self._patience = seconds
         self._unmarked = 0
         self._received = 0
-        self._kept: list[bytes] | None = []
+        self._upload = UPLOAD_SECONDS
+        self._kept: list[bytes] | None = [] if keeps else None
         self._invited = False
+        self._waits = False
+        self._turn: Turn | None = None
 
     @property
     def is_small(self) -> bool:
@@ -48,20 +59,37 @@ class Inbound:
         """Whether the body, as far as it was read, can be sent again."""
         return self._kept is not None and self.failure is None
 
-    async def chunks(self, waits_for_caller: Callable[[bool], None]) -> AsyncIterator[bytes]:
-        """The body from its beginning; `waits_for_caller` is told whose turn it is.
+    def forget(self) -> None:
+        """It will not be sent again."""
+        self._kept = None
+
+    def time(self, turn: Turn) -> None:
+        """From here on `turn` is told whether it is the caller who is waited for."""
+        self._turn = turn
+        if self._waits:
+            turn.waits_for_caller(True)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body from its beginning.
 
         Raises `failure`: RequestTimeout, BodyTooLarge, BadRequest (broken framing) or CallerGone.
         """
-        waits_for_caller(False)
+        self._wait_for_caller(False)
         for chunk in list(self._kept or ()):
             yield chunk
         while not self.complete:
-            waits_for_caller(True)
-            chunk = await self._next()
-            waits_for_caller(False)
+            self._wait_for_caller(True)
+            try:
+                chunk = await self._next()
+            finally:
+                self._wait_for_caller(False)
             if chunk:
                 yield chunk
+
+    def _wait_for_caller(self, waits: bool) -> None:
+        self._waits = waits
+        if self._turn is not None:
+            self._turn.waits_for_caller(waits)
 
     async def _next(self) -> bytes:
         try:
@@ -77,7 +105,7 @@ class Inbound:
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(min(self._patience, self._upload)):
                 return await self._request.content.readany()
         except TimeoutError:
             raise RequestTimeout from None
@@ -86,7 +114,9 @@ class Inbound:
         except (ConnectionError, OSError, asyncio.IncompleteReadError) as error:
             raise CallerGone from error
         finally:
-            self._patience -= clock() - began
+            waited = clock() - began
+            self._patience -= waited
+            self._upload -= waited
 
     def _account_for(self, chunk: bytes) -> None:
         if not chunk:
@@ -114,6 +144,7 @@ class Inbound:
 
 async def say_continue(request: web.Request) -> None:
     """Invite a caller that waits for it (RFC 9110, 10.1.1) to send its body."""
-    if hdrs.EXPECT not in request.headers or request.transport is None:
+    if hdrs.EXPECT not in request.headers or request.version < HttpVersion11 or request.transport is None:
         return
+    request[INVITED] = True
     request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

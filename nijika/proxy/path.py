@@ -12,8 +12,10 @@ from nijika.errors import BadPath
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+", re.ASCII)
 _QUERY = re.compile(r"[!$-;=?-~]*", re.ASCII)  # visible ASCII without " # < >
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
-_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")
-_FORBIDDEN = frozenset(map(chr, range(0x20))) | frozenset("\x7f./\\")
+# What may stand plainly in a path: its escape is another spelling of the same path to every worker that decodes.
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()*+,:=@")
+# A semicolon begins parameters for some servers, and its escape does not: there is no telling which is meant.
+_FORBIDDEN = frozenset(map(chr, range(0x20))) | frozenset("\x7f./\\;")
 
 
 class Target(NamedTuple):
@@ -27,7 +29,7 @@ def canonical(raw: str) -> Target:
     """The one reading of a request target in origin form; BadPath if there could be another.
 
     Needless escapes are undone (`%61` is `a`), the others get upper-case digits. Refused are absolute form, `*`,
-    dot segments, empty segments, `%2e %2f %5c`, control and non-ASCII characters, plain or escaped.
+    dot segments, empty segments, `%2e %2f %3b %5c`, control and non-ASCII characters, plain or escaped.
     """
     path, _, query = raw.partition("?")
     if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
@@ -59,4 +61,4 @@ def _plain(escape: re.Match[str]) -> str:
     character = chr(int(digits, 16))
     if character in _FORBIDDEN:
         raise BadPath
-    return character if character in _UNRESERVED else f"%{digits.upper()}"
+    return character if character in _PLAIN else f"%{digits.upper()}"

@@ -19,7 +19,7 @@ class Patience:
 
         The Turn that it yields stops the clock while somebody else is waited for.
         """
-        turn = Turn(min(seconds, self._left))
+        turn = Turn(seconds, self._left)
         try:
             async with turn.scope:
                 yield turn
@@ -34,23 +34,24 @@ class Patience:
 class Turn:
     """Whose turn it is within one block: the clock runs for the worker and stands still for the caller."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, left: float) -> None:
         self._clock = asyncio.get_running_loop().time
         self._seconds = seconds
+        self._left = left
         self._began: float | None = self._clock()
         self._spent = 0.0
         self._over = False
-        self.scope = asyncio.timeout(seconds)
+        self.scope = asyncio.timeout(min(seconds, left))
 
     def waits_for_caller(self, waiting: bool) -> None:
         """Stop the clock, or set it going anew with the block's full time: the worker made progress."""
-        if self._over:
+        if self._over or self.scope.expired():
             return
         now = self._clock()
         if self._began is not None:
             self._spent += now - self._began
         self._began = None if waiting else now
-        self.scope.reschedule(None if waiting else now + self._seconds)
+        self.scope.reschedule(None if waiting else now + min(self._seconds, self._left - self._spent))
 
     def end(self) -> float:
         """Seconds that were spent on the worker; the Turn does nothing from here on."""

@@ -96,6 +96,13 @@ def base_url(text: str) -> str:
         port_is_valid = url.port is not None
     except ValueError:
         port_is_valid = False
-    if not port_is_valid or url.scheme not in {"http", "https"} or not url.host or url.query_string or url.user:
+    if (
+        not port_is_valid
+        or url.scheme not in {"http", "https"}
+        or not url.host
+        or url.query_string
+        or url.fragment
+        or url.user
+    ):
         raise ValueError(f'"{text}" must be an address such as "http://127.0.0.1:8001"')
     return text

@@ -75,7 +75,8 @@ async def _pieces(
 ) -> AsyncIterator[bytes]:
     while True:
         try:
-            async with patience.limit(idle_seconds):
+            async with patience.limit(idle_seconds) as turn:
+                body.time(turn)
                 piece = await answer.content.readany()
         except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
             raise body.failure or UpstreamFailed() from error

@@ -56,6 +56,7 @@ async def answer_of(
             answer = await _ask(upstream, place, outbound, patience)
             if answer is not None:
                 break
+        outbound.body.forget()
         stack.callback(answer.close)
         answer = await _follow(upstream, answer, patience)
         stack.callback(answer.close)
@@ -97,11 +98,12 @@ async def _send(
     body = outbound.body
     try:
         async with patience.limit(upstream.timing.first_byte) as turn:
+            body.time(turn)
             answer = await upstream.session.request(
                 outbound.method,
                 place.url(outbound.target),
                 headers=outbound.fields,
-                data=body.chunks(turn.waits_for_caller) if body.exists else None,
+                data=body.chunks() if body.exists else None,
                 allow_redirects=False,
             )
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:

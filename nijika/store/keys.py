@@ -6,7 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
-from nijika.database import ACQUIRE_SECONDS, Connection, Pool
+from nijika.database import Connection, Pool, fetchrow
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Key:
 
 async def find(pool: Pool, digests: Sequence[bytes]) -> Key | None:
     """The living key with one of these digests; None if it is unknown, revoked or expired."""
-    row = await pool.fetchrow(
+    row = await fetchrow(
+        pool,
         """SELECT k.id, k.account, k.scopes, a.suspended_at IS NOT NULL AS suspended
              FROM keys k JOIN accounts a ON a.id = k.account
             WHERE k.digest = ANY($1) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())""",
         digests,
-        timeout=ACQUIRE_SECONDS,
     )
     if row is None:
         return None

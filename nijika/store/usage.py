@@ -4,15 +4,15 @@ from uuid import UUID
 
 import asyncpg
 
-from nijika.database import ACQUIRE_SECONDS, Pool
+from nijika.database import Pool, fetch, fetchrow
 
 
 async def account(pool: Pool, account: int) -> asyncpg.Record:
     """The balances of an account, in micro-credits."""
-    row = await pool.fetchrow(
+    row = await fetchrow(
+        pool,
         "SELECT id, available, held, granted, spent, created_at FROM accounts WHERE id = $1",
         account,
-        timeout=ACQUIRE_SECONDS,
     )
     assert row is not None, "keys name existing accounts (foreign key)"
     return row
@@ -20,18 +20,19 @@ async def account(pool: Pool, account: int) -> asyncpg.Record:
 
 async def charge(pool: Pool, account: int, charge: UUID) -> asyncpg.Record | None:
     """One charge of this account; None if it has none of this id."""
-    return await pool.fetchrow(
+    return await fetchrow(
+        pool,
         """SELECT id, key, route, held, captured, state, status, reason, opened_at, settled_at
              FROM charges WHERE id = $1 AND account = $2""",
         charge,
         account,
-        timeout=ACQUIRE_SECONDS,
     )
 
 
 async def by_day(pool: Pool, account: int, days: int) -> list[asyncpg.Record]:
     """Calls and micro-credits by day (UTC) and route, the newest day first, today among `days`."""
-    return await pool.fetch(
+    return await fetch(
+        pool,
         """SELECT (opened_at AT TIME ZONE 'UTC')::date AS day, route,
                   count(*) FILTER (WHERE state = 'captured') AS captured,
                   count(*) FILTER (WHERE state = 'refunded') AS refunded,
@@ -44,5 +45,4 @@ async def by_day(pool: Pool, account: int, days: int) -> list[asyncpg.Record]:
             GROUP BY 1, 2 ORDER BY 1 DESC, 2""",
         account,
         days,
-        timeout=ACQUIRE_SECONDS,
     )

@@ -1,6 +1,7 @@
 """Which requests get through: none that can be read in two ways, and none that slips by its price."""
 
 import asyncio
+import io
 
 import pytest
 
@@ -8,7 +9,8 @@ from nijika.errors import BadPath
 from nijika.proxy.path import canonical
 from tests.conftest import Start
 from tests.gateway import Customer, Gateway, configuration, upstream_table
-from tests.peers import answers, raw
+from tests.peers import answers, faults, raw, streams
+from tests.peers.exchange import Exchange
 from tests.peers.malformed import MALFORMED
 from tests.peers.malformed.case import Malformed
 from tests.peers.paths import SPELLINGS, Spelling
@@ -63,6 +65,8 @@ async def test_each_spelling_of_a_priced_path_is_refused_or_priced(
         ("/a%20b", "/a%20b"),
         ("/%c3%a9", "/%C3%A9"),
         ("/a+b;c=1", "/a+b;c=1"),
+        ("/v1/models%3Apredict", "/v1/models:predict"),
+        ("/%21%24%26%27%28%29%2A%2B%2C%3D%40", "/!$&'()*+,=@"),
         ("/", "/"),
     ],
 )
@@ -74,7 +78,7 @@ def test_a_path_has_one_canonical_spelling(raw_target: str, path: str) -> None:
 @pytest.mark.parametrize(
     "target",
     ["", "*", "x", "http://h/x", "//x", "/x//y", "/.", "/..", "/a/../b", "/a/./b", "/..;/x", "/a%2fb", "/a%2Fb", "/%2e%2e/x",
-     "/%5cx", "/\\x", "/%00", "/%1f", "/%7f", "/%", "/%2", "/%zz", "/\x01", "/ x", "/é", '/"x', "/<x>", "/x#y", "/x?a b"],
+     "/%5cx", "/a%3bb", "/\\x", "/%00", "/%1f", "/%7f", "/%", "/%2", "/%zz", "/\x01", "/ x", "/é", '/"x', "/<x>", "/x#y", "/x?a b"],
 )  # fmt: skip
 def test_a_path_with_two_readings_is_refused(target: str) -> None:
     with pytest.raises(BadPath):
@@ -122,6 +126,7 @@ async def test_a_refusal_comes_before_the_body_is_invited(start: Start, upstream
             reply = await client.reply()
 
         assert (reply.status, reply.interim) == (status, [])
+        assert reply.value("Connection") == "close", "the caller may send the body now, or never"
         assert upstream.seen == []
         assert (await rich.settled())["available"] == "100"
 
@@ -256,6 +261,70 @@ async def test_a_caller_that_does_not_read_is_cut_and_charged_for_the_work(start
             balances = await customer.settled()
 
         assert balances["spent"] == "1"
+
+
+async def test_a_free_call_whose_caller_left_ends_at_the_worker(gateway: Gateway, upstream: Upstream) -> None:
+    upstream.plan("*", faults.unanswered)
+
+    async with raw.connect(gateway.url) as client:
+        await client.send(b"GET /free/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        await upstream.request()
+        client.reset()
+        await upstream.until(lambda: upstream.seen[0].hung_up)
+
+
+async def test_the_total_time_bounds_a_worker_that_takes_a_body_slowly(start: Start, upstream: Upstream) -> None:
+    async def slow(exchange: Exchange) -> None:
+        async for _ in exchange.body:
+            await asyncio.sleep(0.1)
+
+    upstream.plan("*", slow)
+    table = upstream_table(upstream.url, settings="total_seconds = 1\nfirst_byte_seconds = 0.9")
+    async with start(configuration(table)) as gateway:
+        async with gateway.session.post("/free/x", data=io.BytesIO(b"x" * 50_000_000)) as answer:
+            assert answer.status == 504
+
+
+async def test_an_empty_line_between_two_requests_is_no_head(start: Start, upstream: Upstream) -> None:
+    async with start(configuration(upstream_table(upstream.url), server="head_seconds = 0.2")) as gateway:
+        async with raw.connect(gateway.url) as client:
+            await client.ask(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.send(b"\r\n")
+            await asyncio.sleep(0.5)
+            second = await client.ask(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert second.status == 200
+
+
+async def test_a_caller_that_reads_slowly_but_steadily_is_not_cut(start: Start, upstream: Upstream) -> None:
+    total = 3_000_000
+    upstream.plan("*", answers.answer(200, b"x" * total))
+    async with start(configuration(upstream_table(upstream.url), server="write_seconds = 0.5")) as gateway:
+        async with raw.connect(gateway.url, receive_buffer_bytes=16_384) as client:
+            await client.send(b"GET /free/x HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.head()
+            received = 0
+            while received < total:
+                received += len(await client.read_some(100_000))
+                await asyncio.sleep(0.05)
+
+    assert received == total
+
+
+async def test_the_time_of_a_slow_caller_does_not_count_for_the_worker_after_its_head_either(
+    start: Start, upstream: Upstream
+) -> None:
+    upstream.plan("*", streams.echo(chunked=True))
+    table = upstream_table(upstream.url, settings="idle_seconds = 0.3\ntotal_seconds = 1")
+    async with start(configuration(table)) as gateway:
+        async with raw.connect(gateway.url) as client:
+            await client.send(b"POST /free/x HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n")
+            for _ in range(4):
+                await client.send(b"12345")
+                await asyncio.sleep(0.5)
+            reply = await client.reply()
+
+    assert (reply.status, reply.body) == (200, b"12345" * 4)
 
 
 async def test_a_flood_of_malformed_requests_is_one_line_in_the_log(
