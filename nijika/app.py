@@ -29,10 +29,7 @@ def build(config: Config, *, database_url: str) -> web.Application:
     chain: list[Middleware] = [Problems(), Canonical(), *_with_body(config.middlewares)]
     tasks: set[asyncio.Task[Any]] = set()
     routes = Routes(route for plugin in config.routes for route in plugin.routes())
-    # What a handler may read at once; each route's own bound is held by `body` and by the proxy.
-    app = web.Application(
-        middlewares=[_entry(chain, tasks)], client_max_size=max((route.body_bytes_max for route in routes), default=0)
-    )
+    app = web.Application(middlewares=[_entry(chain, tasks)])
     app[ROUTES] = routes
     app[VAULT] = Vault(config.server.secrets)
     app[PUBLIC_URL] = config.server.public_url.rstrip("/")

@@ -147,9 +147,7 @@ def load(file: Path, environment: Mapping[str, str] = os.environ) -> Config:
     mistakes += rules.chain(links)
     upstreams = tables.get("upstreams", {})
     mistakes += rules.routes(plugins, chain, list(upstreams) if isinstance(upstreams, dict) else [])
-    if config is not None:
-        mistakes += rules.secrets(config.server.host, config.server.secrets)
-        mistakes += rules.public_url(config.server.public_url)
+    mistakes += _server_rules(tables.get("server"))
     # The name of a variable is no value either, but that was said before.
     mistakes = [found for found in mistakes if found.path not in missing or "is not set" in found.what]
     if mistakes or config is None:
@@ -157,6 +155,16 @@ def load(file: Path, environment: Mapping[str, str] = os.environ) -> Config:
     return config.model_copy(
         update={"middlewares": tuple(chain), "routes": tuple(plugin for _, plugin in plugins), "directory": file.parent}
     )
+
+
+def _server_rules(server: Any) -> Iterator[Mistake]:
+    """By the table as it stands, so that its other mistakes hide nothing."""
+    given = server if isinstance(server, dict) else {}
+    host, url, secrets = given.get("host", "127.0.0.1"), given.get("public_url"), given.get("secrets", [])
+    if isinstance(host, str) and isinstance(secrets, list):
+        yield from rules.secrets(host, [text for text in secrets if isinstance(text, str)])
+    if isinstance(url, str):
+        yield from rules.public_url(url)
 
 
 def _validated(tables: dict[str, Any], mistakes: list[Mistake]) -> Config | None:

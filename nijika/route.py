@@ -94,20 +94,22 @@ class Routes:
         return iter(sorted(routes.values(), key=lambda route: route.path))
 
     def match(self, method: str, path: str) -> Match:
-        """The route for `method` on the canonical `path`; NotFound or MethodNotAllowed where there is none."""
-        methods = self._plain.get(path)
-        if methods is not None and method in methods:
-            return Match(methods[method], {})
-        allowed = list(methods or ())
+        """The route for `method` on the canonical `path`; NotFound or MethodNotAllowed where there is none.
+
+        The most specific path decides: a method that it lacks is not looked for behind a wider one, which may be free.
+        """
+        methods, variables = self._find(path)
+        if method not in methods:
+            raise MethodNotAllowed(method, list(methods))
+        return Match(methods[method], variables)
+
+    def _find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
+        if path in self._plain:
+            return self._plain[path], {}
         for regex, methods in self._compiled:
             found = regex.fullmatch(path)
-            if found is None:
-                continue
-            if method in methods:
-                return Match(methods[method], found.groupdict())
-            allowed += methods
-        if allowed:
-            raise MethodNotAllowed(method, allowed)
+            if found is not None:
+                return methods, found.groupdict()
         raise NotFound
 
 

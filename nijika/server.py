@@ -1,40 +1,20 @@
-"""The listening socket, and the limits on how slowly a caller may talk and listen; aiohttp has none of these."""
+"""The listening socket, and a server whose connections are ours."""
 
-import asyncio
-import fcntl
 import socket
-import sys
-import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+from aiohttp.web_protocol import RequestHandler
 
-from nijika import request_id
-from nijika.errors import BadRequest, Problem, RequestTimeout, StartError
+from nijika.connection import Connection, Patience
+from nijika.errors import StartError
 from nijika.logs import AccessLog, Malformed
-from nijika.middlewares.problems import render
-from nijika.proxy.connection import reset
-from nijika.proxy.inbound import PROGRESS_BYTES
 from nijika.proxy.upstream import READ_BYTES
-from nijika.state import BILL
 
 BACKLOG = 1024
 LINGERING_SECONDS = 1.5  # an upload that was refused is read and thrown away this long, so that the answer arrives
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Seconds for a whole request head, an idle connection, and unread output, before a connection is cut."""
-
-    head: float
-    idle: float
-    write: float
-    drain: float
 
 
 @asynccontextmanager
@@ -93,7 +73,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
 class _Runner(web.AppRunner):
     """An AppRunner whose connections are ours."""
 
-    __slots__ = ("_patience", "_settings")
+    __slots__ = ("_patience",)
 
     def __init__(self, app: web.Application, patience: Patience, **settings: object) -> None:
         super().__init__(app, **settings)  # type: ignore[arg-type] # aiohttp passes them on as they are
@@ -110,140 +90,8 @@ class _Server(web.Server):
     def __init__(self, made: web.Server, patience: Patience) -> None:
         settings = made._kwargs  # noqa: SLF001 (there is no other way to an own RequestHandler)
         super().__init__(made.request_handler, request_factory=made.request_factory, **settings)
-        self.patience = patience
-        self.malformed = Malformed()
+        self._patience = patience
+        self._malformed = Malformed()
 
     def __call__(self) -> RequestHandler:
-        return Connection(self, self._loop, self._kwargs)
-
-
-class Connection(RequestHandler):
-    """A caller's connection: a head that does not end, and output that nobody reads, end it."""
-
-    __slots__ = ("_head_timer", "_malformed", "_patience", "_socket", "_unread", "_write_timer")
-
-    def __init__(self, server: _Server, loop: asyncio.AbstractEventLoop, settings: dict[str, object]) -> None:
-        super().__init__(server, loop=loop, **settings)  # type: ignore[arg-type] # as above
-        self._patience = server.patience
-        self._malformed = server.malformed
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
-        self._socket: asyncio.Transport | None = None
-        self._unread = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Any output that the kernel does not take counts as unread, so that the write timer sees all of it."""
-        assert isinstance(transport, asyncio.Transport)
-        self._socket = transport
-        transport.set_write_buffer_limits(high=0)
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """No timer outlives its connection, and no work that nobody pays for."""
-        self._stop_head_timer()
-        self._stop_write_timer()
-        request, task = self._current_request, self._task_handler
-        super().connection_lost(exc)
-        # What is paid for is finished for the account's sake; anything else would be work for nobody.
-        if request is not None and task is not None and BILL not in request:
-            task.cancel()
-
-    def data_received(self, data: bytes) -> None:
-        """From its first byte, a request head has `head` seconds."""
-        super().data_received(data)
-        self._notice_broken_body()
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            self._stop_head_timer()
-        elif self._head_timer is None and data.strip(b"\r\n"):
-            self.keep_alive(True)  # from here on it is the head's time that counts, not the idle connection's
-            self._head_timer = self._loop.call_later(self._patience.head, self._head_is_late)
-
-    def _notice_broken_body(self) -> None:
-        """aiohttp keeps a parse error for the next request, and lets whoever reads this body wait for ever."""
-        request = self._current_request
-        if request is None or not self._messages or request.content.is_eof():
-            return
-        error = self._messages[-1][0]
-        if isinstance(error, _ErrInfo):
-            request.content.set_exception(RequestPayloadError(error.message))
-
-    def pause_writing(self) -> None:
-        """From here on the caller must read PROGRESS_BYTES in each `write` seconds, or all that waits for it."""
-        super().pause_writing()
-        self._unread = self._unread_bytes()
-        self._write_timer = self._loop.call_later(self._patience.write, self._look_at_reader)
-
-    def resume_writing(self) -> None:
-        """All of it was read."""
-        self._stop_write_timer()
-        super().resume_writing()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 (aiohttp's signature)
-    ) -> web.StreamResponse:
-        """What is no HTTP is answered like every other problem, and is no traceback in the log."""
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return super().handle_error(request, status, exc, None)
-        self._malformed.note(request.remote, exc)
-        return _plain(BadRequest())
-
-    def _head_is_late(self) -> None:
-        self._head_timer = None
-        if self.transport is not None:
-            self.transport.write(_wire(RequestTimeout()))
-        self.force_close()
-
-    def _look_at_reader(self) -> None:
-        assert self._socket is not None
-        unread = self._unread_bytes()
-        # More than before: it has read enough for us to write anew.
-        if unread > self._unread or unread <= self._unread - PROGRESS_BYTES:
-            self._unread = unread
-            self._write_timer = self._loop.call_later(self._patience.write, self._look_at_reader)
-            return
-        self._write_timer = None
-        reset(self._socket)
-
-    def _unread_bytes(self) -> int:
-        """What the caller has not confirmed yet: ours, and what the kernel keeps, where it tells."""
-        assert self._socket is not None
-        ours = self._socket.get_write_buffer_size()
-        sock = self._socket.get_extra_info("socket")
-        try:
-            kept = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-        except OSError:
-            return ours
-        return ours + int.from_bytes(kept, sys.byteorder)
-
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _stop_write_timer(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
-
-
-def _plain(problem: Problem) -> web.Response:
-    """An answer outside of the chain."""
-    id = request_id.make()  # noqa: A001 (the field's name)
-    response = render(problem, id)
-    response.headers.update({"X-Request-ID": str(id), "Server": "nijika"})
-    return response
-
-
-def _wire(problem: Problem) -> bytes:
-    """An answer to somebody who never finished asking."""
-    response = _plain(problem)
-    body = response.body
-    assert isinstance(body, bytes)
-    fields = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
-    lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{name}: {text}" for name, text in fields.items())]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+        return Connection(self, self._loop, self._kwargs, self._patience, self._malformed)

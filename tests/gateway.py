@@ -14,11 +14,12 @@ from aiohttp import web
 from nijika import request_id
 from nijika.app import build
 from nijika.config import Config, load
+from nijika.connection import Patience
 from nijika.credits import parse, show
 from nijika.ledger.grant import grant
 from nijika.ledger.verify import verify
 from nijika.local.serving import address
-from nijika.server import Patience, bind, listening
+from nijika.server import bind, listening
 from nijika.state import POOL, VAULT
 from nijika.store import keys, users
 from nijika.store.vault import make_key

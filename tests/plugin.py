@@ -30,5 +30,7 @@ class Paint(Plugin):
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(self.colour.encode())
+        if "torn" in request.query:
+            raise web.HTTPFound("/elsewhere")
         await response.write_eof()
         return response

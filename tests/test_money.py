@@ -467,6 +467,34 @@ async def test_a_plugin_may_redirect_and_read_bodies_as_large_as_its_route_takes
     assert (await customer.settled())["spent"] == "0.5"
 
 
+async def test_what_breaks_within_an_answer_never_begins_a_second_one(paint: Gateway) -> None:
+    customer = await paint.customer()
+    call = (
+        f"POST /api/paint?stream=1&torn=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {customer.key}\r\nContent-Length: 0\r\n\r\n"
+    )
+
+    async with raw.connect(paint.url) as client:
+        reply = await client.ask(call.encode())
+
+    assert (reply.status, reply.ending) == (200, "cut")
+    assert b"302" not in reply.body
+    assert (await customer.settled())["spent"] == "0"
+
+
+async def test_a_chunked_body_beyond_a_plugins_bound_is_413(paint: Gateway) -> None:
+    customer = await paint.customer()
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(6):
+            yield b"x" * 1_000_000
+
+    async with paint.session.post("/api/paint?size=1", data=body(), headers=customer.fields) as answer:
+        await answer.read()
+
+    assert answer.status == 413
+    assert (await customer.settled())["spent"] == "0"
+
+
 async def test_a_call_whose_caller_left_is_refunded_when_the_gateway_stops(
     start: Start, upstream: Upstream, database: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import TYPE_CHECKING, Literal, Self
 from uuid import UUID
 
@@ -35,7 +36,7 @@ class Charge:
         try:
             available = await self._ledger.settle(self.id, captured=amount, status=status, reason=None)
         except LedgerUnavailable as error:
-            # Whether it was captured or not, the caller gets nothing: it is given back as soon as can be.
+            # The caller gets nothing. If the capture is not committed, the hold is given back as soon as can be.
             self.state = "unknown"
             self._ledger.give_back(self.id, "settlement-unknown")
             raise ChargeUnknown from error
@@ -67,4 +68,4 @@ class Charge:
         if isinstance(error, Problem):
             await self.refund(error.code, status=error.status)
         else:
-            await self.refund("gateway-stopped" if error else "not-settled")
+            await self.refund("gateway-stopped" if isinstance(error, CancelledError) else "gateway-failed")

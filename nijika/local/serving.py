@@ -10,9 +10,10 @@ import asyncpg
 
 from nijika.app import build
 from nijika.config import Config
+from nijika.connection import Patience
 from nijika.database import OUTAGE
 from nijika.errors import StartError
-from nijika.server import Patience, listening, parser_is_compiled
+from nijika.server import listening, parser_is_compiled
 from nijika.store.migrate import migrate
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one is a terminal that was closed

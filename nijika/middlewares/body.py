@@ -19,6 +19,8 @@ class Body(Middleware):
         route = request[MATCH].route
         if (request.content_length or 0) > route.body_bytes_max:
             raise BodyTooLarge(route.body_bytes_max)
+        # For handlers that gather a body: aiohttp counts it against this.
+        request._client_max_size = route.body_bytes_max  # noqa: SLF001 (else it is one bound for all routes)
         if route.content_types and request.can_read_body:
             kind = request.content_type.lower()
             if not any(fnmatchcase(kind, accepted) for accepted in route.content_types):

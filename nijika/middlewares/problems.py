@@ -31,7 +31,7 @@ class Problems(Middleware):
         except Problem as error:
             problem = error
         except web.HTTPException as error:
-            if error.status < web.HTTPBadRequest.status_code:
+            if error.status < web.HTTPBadRequest.status_code and request.writer.output_size == 0:
                 raise  # a redirect is no problem
             problem = _translated(error)
         except Exception:

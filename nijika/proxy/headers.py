@@ -84,6 +84,8 @@ _NOT_TO_CALLER = HOP_BY_HOP | frozenset(
         "report-to",
         "reporting-endpoints",
         "nel",
+        "proxy-status",
+        "cf-ray",
         "x-sendfile",
         "x-lighttpd-send-file",
         "www-authenticate",
@@ -91,7 +93,7 @@ _NOT_TO_CALLER = HOP_BY_HOP | frozenset(
 )
 # "X_Nijika_Account" is X-Nijika-Account to a worker that speaks CGI or WSGI.
 _WORKER_PRIVATE = ("x-nijika-", "x-forwarded")
-_CALLER_PRIVATE = ("x-nijika-", "modal-", "x-modal-", "x-accel-")
+_CALLER_PRIVATE = ("x-nijika-", "modal-", "x-modal-", "x-accel-", "x-envoy-")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
