@@ -148,6 +148,7 @@ def _announce(config: Config, key: str) -> None:
         f"""
 nijika is listening on {url}
 
+  page       {url}/
   account    {NAME}, made with {credits.show(config.credits.signup_bonus)} credits
   key        {key}
   balance    curl -H 'X-API-Key: {key}' {url}/api/account

@@ -4,9 +4,11 @@ from nijika.module import Plugin
 from nijika.plugins.account import Account
 from nijika.plugins.health import Health
 from nijika.plugins.proxy import Proxy
+from nijika.plugins.site import Site
 
 PLUGINS: dict[str, type[Plugin]] = {
     "proxy": Proxy,
     "health": Health,
     "account": Account,
+    "site": Site,
 }
