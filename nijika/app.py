@@ -17,7 +17,7 @@ from nijika.middlewares.body import Body
 from nijika.middlewares.canonical import Canonical
 from nijika.middlewares.problems import Problems
 from nijika.module import Handler, Middleware
-from nijika.proxy.inbound import say_continue
+from nijika.proxy.inbound import say_continue, watched
 from nijika.proxy.upstream import Pace, Timing, Upstream, Wake
 from nijika.route import Routes
 from nijika.state import BODY_SECONDS, LEDGER, MATCH, POOL, PUBLIC_URL, ROUTES, UPSTREAMS, VAULT
@@ -72,9 +72,11 @@ def _entry(chain: list[Middleware], tasks: "set[asyncio.Task[Any]]") -> Middlewa
 async def _endpoint(request: web.Request) -> web.StreamResponse:
     """What the chain leads to: the route's own handler, once nothing stands against it."""
     route = request[MATCH].route
-    if not route.continues:
-        await say_continue(request)
-    return await route.handler(request)
+    if route.continues:
+        return await route.handler(request)
+    await say_continue(request)
+    async with watched(request, request.app[BODY_SECONDS]):
+        return await route.handler(request)
 
 
 async def _uninvited(_: web.Request) -> None:

@@ -495,6 +495,19 @@ async def test_a_chunked_body_beyond_a_plugins_bound_is_413(paint: Gateway) -> N
     assert (await customer.settled())["spent"] == "0"
 
 
+async def test_a_plugin_that_gathers_a_stalled_body_holds_nothing_for_long(start: Start) -> None:
+    text = '[[routes]]\nuse = "tests.plugin:Paint"\ncolour = "red"\n'
+    async with start(configuration("", routes=text, server="body_seconds = 0.3")) as gateway:
+        customer = await gateway.customer()
+        head = f"POST /api/paint?size=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {customer.key}\r\nContent-Length: 9\r\n\r\n"
+
+        async with raw.connect(gateway.url) as client:
+            reply = await client.ask(head.encode() + b"half")
+
+        assert (reply.status, reply.json()["code"]) == (408, "request-timeout")
+        assert (await customer.settled())["available"] == "100"
+
+
 async def test_a_call_whose_caller_left_is_refunded_when_the_gateway_stops(
     start: Start, upstream: Upstream, database: str
 ) -> None:

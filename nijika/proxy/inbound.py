@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from nijika.errors import BadRequest, BodyTooLarge, CallerGone, Problem, RequestTimeout
@@ -140,6 +141,29 @@ class Inbound:
             return
         self._invited = True
         await say_continue(self._request)
+
+
+@asynccontextmanager
+async def watched(request: web.Request, seconds: float) -> AsyncIterator[None]:
+    """While the block gathers the body by itself, that must make the same progress: else RequestTimeout out of it."""
+    if request.content.is_eof():
+        yield
+        return
+    watch = asyncio.create_task(_watch(request.content, seconds))
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+async def _watch(content: StreamReader, seconds: float) -> None:
+    while not content.is_eof():
+        before = content.total_bytes
+        await asyncio.sleep(seconds)
+        is_awaited = content._waiter is not None  # noqa: SLF001 (a body that nobody reads is not late)
+        if is_awaited and content.total_bytes - before < PROGRESS_BYTES:
+            content.set_exception(RequestTimeout())
+            return
 
 
 async def say_continue(request: web.Request) -> None:
