@@ -177,6 +177,8 @@ def test_the_file_in_the_repository_says_what_it_means() -> None:
     assert [(route.path, route.price) for plugin in config.routes for route in plugin.routes()] == [
         ("/health", FREE),
         ("/ready", FREE),
+        ("/", FREE),
+        ("/static/{file}", FREE),
         ("/api/account", FREE),
         ("/api/usage", FREE),
         ("/api/charges/{id}", FREE),

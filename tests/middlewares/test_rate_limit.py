@@ -196,7 +196,7 @@ async def test_every_kind_of_answer_tells_it(limited: Limited, upstream: Upstrea
     statuses = {
         "/health": 200,
         "/api/account": 401,
-        "/api/removebg": 200,
+        "/api/removebg": 405,
         "/stream": 200,
         "/refused": 404,
         "/broken": 502,
