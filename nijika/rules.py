@@ -4,10 +4,10 @@ import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 
-from nijika.errors import Mistake
+from nijika.errors import Mistake, Problem
 from nijika.middlewares import MIDDLEWARES
 from nijika.module import FREE, Middleware, Plugin, Route
-from nijika.route import shape
+from nijika.route import Routes, shape
 from nijika.toml import did_you_mean
 
 SECRET_CHARACTERS_MIN = 32
@@ -71,6 +71,8 @@ def routes(
     `plugins` come with their places in the file.
     """
     names = {link.use for link in links}
+    found: list[tuple[str, Route]] = []
+    clash = False
     taken: dict[tuple[str, str], str] = {}
     for index, plugin in plugins:
         where = f"routes[{index}]"
@@ -79,13 +81,51 @@ def routes(
         except Exception as error:
             yield Mistake(where, f'the routes of "{plugin.use}" cannot be made: {error}')
             continue
+        found += [(where, route) for route, _ in made]
         for route, form in made:
             yield from _prerequisites(where, route, names, upstreams)
             for method in route.methods_served:
                 if (method, form) in taken:
                     what = f"{method} {route.path} is served by {taken[method, form]} already"
+                    clash = True
                     yield Mistake(where, what, "change one of the two")
                 taken[method, form] = where
+    if not clash:
+        yield from _given_away(found)
+
+
+def _given_away(found: Sequence[tuple[str, Route]]) -> Iterator[Mistake]:
+    """A wildcard may lead to the very place of a worker that another route sells for more."""
+    table = Routes(route for _, route in found)
+    for where, wide in found:
+        for other, sold in found:
+            path = _path_to(sold, wide)
+            for method in sorted(set(wide.methods) & set(sold.methods)) if path else ():
+                if _route(table, method, path) is wide:
+                    what = f"{method} {path} gives away for less what {other} sells ({sold.target} on {sold.upstream})"
+                    yield Mistake(where, what, "give the two targets without a common prefix, or other methods")
+
+
+def _route(table: Routes, method: str, path: str) -> Route | None:
+    try:
+        return table.match(method, path).route
+    except Problem:
+        return None
+
+
+def _path_to(sold: Route, wide: Route) -> str:
+    """The path on which callers of `wide` reach the target of `sold`; "" if they do not, or pay as much."""
+    if (
+        wide.upstream != sold.upstream
+        or wide.price.hold >= sold.price.hold
+        or wide.target is None
+        or sold.target is None
+    ):
+        return ""
+    prefix = wide.target.removesuffix("*")
+    if prefix == wide.target or not sold.target.startswith(prefix):
+        return ""
+    return wide.path.removesuffix("*") + sold.target.removeprefix(prefix).replace("*", "x")
 
 
 def _prerequisites(where: str, route: Route, links: set[str], upstreams: Sequence[str]) -> Iterator[Mistake]:

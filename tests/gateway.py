@@ -47,7 +47,7 @@ use = "proxy"
 path = "/free/*"
 methods = ["GET", "HEAD", "POST", "PUT", "DELETE"]
 upstream = "worker"
-target = "/*"
+target = "/open/*"
 price = "free"
 body_bytes_max = 1000000000
 """

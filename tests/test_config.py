@@ -25,6 +25,7 @@ from nijika.plugins.account import Account
 from nijika.plugins.health import Health
 from nijika.plugins.proxy import Proxy
 from nijika.route import FREE, Price, Routes
+from tests.gateway import configuration, loaded, upstream_table
 from tests.plugin import Paint
 
 ROOT = Path(__file__).parents[1]
@@ -895,3 +896,32 @@ def _written(directory: Path, text: str) -> Path:
     file = directory / "config.toml"
     file.write_text(text)
     return file
+
+
+SOLD = '[[routes]]\nuse = "proxy"\npath = "/api/cut"\nupstream = "worker"\ntarget = "/v1/cut"\nprice = "1"\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "methods", "given_away"),
+    [
+        ("/free/*", "/*", '["POST"]', "/free/v1/cut"),
+        ("/v1/*", "/v1/*", '["POST", "GET"]', "/v1/cut"),
+        ("/free/*", "/v1/*", '["GET"]', None),
+        ("/free/*", "/v2/*", '["POST"]', None),
+        ("/free/*", "/v1/cutting/*", '["POST"]', None),
+    ],
+)
+def test_a_free_wildcard_that_reaches_what_another_route_sells_is_a_mistake(
+    tmp_path: Path, path: str, target: str, methods: str, given_away: str | None
+) -> None:
+    wide = (
+        f'[[routes]]\nuse = "proxy"\npath = "{path}"\nupstream = "worker"\ntarget = "{target}"\n'
+        f'methods = {methods}\nprice = "free"\n'
+    )
+    text = configuration(upstream_table("http://127.0.0.1:9"), routes=SOLD + wide)
+
+    if given_away is None:
+        assert len(loaded(tmp_path, text).routes) == 2
+        return
+    with pytest.raises(ConfigError, match=given_away):
+        loaded(tmp_path, text)

@@ -145,8 +145,8 @@ async def test_a_worker_that_reads_slowly_slows_the_caller_down(start: Start, up
 
 async def test_gzip_passes_untouched_both_ways(gateway: Gateway, upstream: Upstream) -> None:
     packed = gzip.compress(b"hello" * 100, mtime=0)
-    upstream.plan("/up", answers.digest())
-    upstream.plan("/down", answers.gzip(b"hello" * 100))
+    upstream.plan("/open/up", answers.digest())
+    upstream.plan("/open/down", answers.gzip(b"hello" * 100))
 
     async with gateway.session.post("/free/up", data=packed, headers={"Content-Encoding": "gzip"}) as answer:
         await answer.read()
