@@ -39,7 +39,10 @@ class BadPath(BadRequest):
 
     code = "bad-path"
     title = "The path is not in its canonical form"
-    detail = "Write the path plainly: no dot segments, no empty ones, no encoded slash, backslash or control character."
+    detail = (
+        "Write the path plainly: it begins with a slash and has no dot segments, no empty ones, "
+        "no encoded slash, backslash, semicolon or control character."
+    )
 
 
 class BadHost(BadRequest):
@@ -206,7 +209,7 @@ class UpstreamFailed(Problem):
     status = 502
     code = "upstream-failed"
     title = "The worker failed"
-    detail = "The service behind this route did not give a proper answer. Nothing was charged."
+    detail = "The service behind this route cannot be reached, or its answer is broken. Nothing was charged."
 
 
 class UpstreamUnavailable(Problem):

@@ -51,6 +51,7 @@ class Bill:
         except (KeyError, ValueError):
             cost = held + 1
         if cost > held:
-            log.warning("charge %s: no usable cost in %s; the whole hold is captured", self.charge.id, self._report)
+            told = (self.charge.id, self._report, fields.get(self._report), credits.show(held))
+            log.warning("charge %s: %s is %r, no amount up to %s; the whole hold is captured", *told)
             return held
         return cost

@@ -24,7 +24,7 @@ log = logging.getLogger("nijika")
 async def serve(config: Config, database_url: str, sock: socket.socket, announce: Callable[[], None]) -> None:
     """Serve on a bound socket; `announce` is called once calls are really accepted. Ends with one of STOPS.
 
-    A second signal ends it at once. StartError if the database is away.
+    StartError if the database is away.
     """
     if not parser_is_compiled():
         log.warning("aiohttp runs without its C parser here; install a wheel for this platform")
@@ -33,7 +33,7 @@ async def serve(config: Config, database_url: str, sock: socket.socket, announce
     patience = Patience(server.head_seconds, server.idle_seconds, server.write_seconds, server.drain_seconds)
     async with listening(build(config, database_url=database_url), sock, patience):
         announce()
-        await _stop_signal()
+        await _stop_signal(server.drain_seconds)
 
 
 async def bring_up_to_date(database_url: str) -> None:
@@ -55,11 +55,15 @@ def address(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _stop_signal() -> None:
+async def _stop_signal(drain_seconds: float) -> None:
+    """Return at the first signal; further ones are told that it takes its time: open calls are worth money."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+
+    def hear() -> None:
+        stop.set()
+        log.info("stopping; open calls have up to %g s to end", drain_seconds)
+
     for number in STOPS:
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, hear)
     await stop.wait()
-    for number in STOPS:
-        loop.remove_signal_handler(number)

@@ -1,6 +1,7 @@
 """Pass a worker's answer on to the caller, piece by piece; a priced one is settled before its newest piece goes out."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from nijika.errors import CallerGone, UpstreamFailed
 from nijika.proxy.headers import towards_caller
 from nijika.proxy.inbound import Inbound
 from nijika.proxy.patience import Patience
+
+log = logging.getLogger("nijika.upstream")
 
 
 class Bill(Protocol):
@@ -79,6 +82,8 @@ async def _pieces(
                 body.time(turn)
                 piece = await answer.content.readany()
         except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
+            if body.failure is None:
+                log.warning("%s: the answer broke off: %s", answer.url.origin(), error or type(error).__name__)
             raise body.failure or UpstreamFailed() from error
         if not piece:
             return

@@ -3,6 +3,7 @@
 Source: RFC 9110, 15.4.4 (303); Modal's web endpoints answer so when they take longer than 150 s.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from nijika.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
+from nijika.errors import Problem, UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
 from nijika.proxy.inbound import Inbound
 from nijika.proxy.patience import Patience
 from nijika.proxy.place import Place
 from nijika.proxy.upstream import Upstream, Wake
 
 HOPS_MAX = 20
+
+log = logging.getLogger("nijika.upstream")
 
 _SEE_OTHER = 303
 _TOO_MANY_REQUESTS = 429
@@ -60,7 +63,11 @@ async def answer_of(
         stack.callback(answer.close)
         answer = await _follow(upstream, answer, patience)
         stack.callback(answer.close)
-        _refuse_failures(answer)
+        try:
+            _refuse_failures(answer)
+        except Problem:
+            log.warning("upstream %s: answered %d", upstream.name, answer.status)
+            raise
         yield answer
 
 
@@ -108,14 +115,17 @@ async def _send(
             )
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         place.failed(str(error))
+        log.warning("upstream %s: %s", upstream.name, place.failure)
         return None
     except UpstreamTimeout:
         place.failure = "took too long"
+        log.warning("upstream %s: %s", upstream.name, place.failure)
         raise
     except (aiohttp.ClientError, ConnectionError, ValueError) as error:
         if body.failure is not None:
             raise body.failure from error
         place.failure = str(error) or type(error).__name__
+        log.warning("upstream %s: %s", upstream.name, place.failure)
         raise UpstreamFailed from error
     place.answered(answer.status)
     return answer
@@ -146,6 +156,7 @@ def _same_origin(answer: aiohttp.ClientResponse) -> URL:
     except ValueError:
         same = False
     if not location or not same:
+        log.warning("%s: redirects to another place, which is not followed", answer.url.origin())
         answer.close()
         raise UpstreamFailed
     return url
