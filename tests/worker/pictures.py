@@ -1,5 +1,6 @@
 """Pictures that the tests make themselves, and a look into the files that come back."""
 
+import functools
 import io
 import struct
 import zlib
@@ -43,6 +44,7 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes, *extra: b
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
+@functools.cache  # a profile holds the second in which it was made
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
