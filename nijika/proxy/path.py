@@ -28,8 +28,9 @@ class Target(NamedTuple):
 def canonical(raw: str) -> Target:
     """The one reading of a request target in origin form; BadPath if there could be another.
 
-    Needless escapes are undone (`%61` is `a`), the others get upper-case digits. Refused are absolute form, `*`,
-    dot segments, empty segments, `%2e %2f %3b %5c`, control and non-ASCII characters, plain or escaped.
+    Needless escapes are undone (`%61` is `a`), the others get upper-case digits. Refused are absolute form, `*`, dot
+    segments, empty segments, `%2e %2f %3b %5c`, control characters plain or escaped, plain non-ASCII characters, and
+    escapes that are no UTF-8.
     """
     path, _, query = raw.partition("?")
     if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:

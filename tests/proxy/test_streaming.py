@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from nijika.errors import UpstreamUnavailable
+from nijika.proxy.upstream import Pace
+from nijika.proxy.upstream import Upstream as WorkerBehind
 from tests.conftest import Start
 from tests.gateway import Customer, Gateway, configuration, upstream_table
 from tests.peers import answers, faults, raw, redirects, streams
@@ -326,6 +329,20 @@ async def test_calls_are_started_at_the_pace_of_the_upstream(start: Start, upstr
             call.cancel()
 
     assert seen == 3
+
+
+async def test_waiting_for_the_pace_is_bounded_in_time_and_number() -> None:
+    pace = Pace(1, 86_400, wait_seconds=0.2, waiting_max=1)
+    async with WorkerBehind("worker", ["http://127.0.0.1:9"], pace=pace) as worker:
+        await worker.pace()
+        patient = asyncio.create_task(worker.pace())
+        await asyncio.sleep(0)
+
+        with pytest.raises(UpstreamUnavailable):
+            await worker.pace()  # one waits already
+        assert not patient.done()
+        with pytest.raises(UpstreamUnavailable):
+            await patient
 
 
 async def test_a_small_body_is_sent_again_to_a_worker_that_was_starting(start: Start, upstream: Upstream) -> None:
