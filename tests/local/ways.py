@@ -115,15 +115,15 @@ def nobody() -> Way:
 
 
 def ordinary() -> Way:
-    """An ordinary user, with an interpreter which that user can reach."""
+    """An ordinary user, with an interpreter and a checkout which that user can reach."""
     if os.geteuid() != 0:
         return Way()
     for python in (sys.executable, "/usr/bin/python3"):
         with contextlib.suppress(OSError):
-            code = "import sys; sys.exit(sys.version_info < (3, 11))"
+            code = f"import sys; open({str(ROOT / 'Makefile')!r}); sys.exit(sys.version_info < (3, 11))"
             if subprocess.run([python, "-c", code], check=False, user=NOBODY, cwd="/").returncode == 0:
                 return Way(python=python, user=NOBODY, data_owner=NOBODY)
-    pytest.skip("no Python of version 3.11 or later that an ordinary user can reach")
+    pytest.skip("an ordinary user can reach no Python of version 3.11 or later, or not this checkout")
 
 
 class Processes:
