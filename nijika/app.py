@@ -1,26 +1,28 @@
 """The composition root: resources, chain and routes; the only file that knows every room."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial, reduce
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware as MiddlewareOfAiohttp
 
-from nijika import request_id
 from nijika.config import Config, UpstreamSettings
 from nijika.database import open_pool
 from nijika.ledger import Ledger
+from nijika.ledger.lease import Lease
+from nijika.ledger.sweeper import Sweeper
 from nijika.middlewares.body import Body
 from nijika.middlewares.canonical import Canonical
 from nijika.middlewares.problems import Problems
 from nijika.module import Handler, Middleware
-from nijika.proxy.inbound import say_continue, watched
+from nijika.proxy.gathered import gathered
+from nijika.proxy.inbound import Inbound, say_continue, watched
 from nijika.proxy.upstream import Pace, Timing, Upstream, Wake
 from nijika.route import Routes
-from nijika.state import BODY_SECONDS, LEDGER, MATCH, POOL, PUBLIC_URL, ROUTES, UPSTREAMS, VAULT
+from nijika.state import BODY_SECONDS, FINGERPRINT, LEASE, LEDGER, MATCH, POOL, PUBLIC_URL, ROUTES, UPSTREAMS, VAULT
 from nijika.store.vault import Vault
 
 
@@ -74,6 +76,11 @@ async def _endpoint(request: web.Request) -> web.StreamResponse:
     route = request[MATCH].route
     if route.continues:
         return await route.handler(request)
+    if FINGERPRINT in request:
+        bytes_max, seconds = route.body_bytes_max, request.app[BODY_SECONDS]
+        reader = request[FINGERPRINT]
+        await gathered(request, Inbound(request, bytes_max=bytes_max, seconds=seconds, keeps=False, reader=reader))
+        return await route.handler(request)
     await say_continue(request)
     async with watched(request, request.app[BODY_SECONDS]):
         return await route.handler(request)
@@ -100,8 +107,10 @@ def _resources(
         async with AsyncExitStack() as stack:
             pool = await open_pool(database_url, connections_max=config.database.connections_max)
             app[POOL] = await stack.enter_async_context(pool)
-            app[LEDGER] = Ledger(app[POOL], owner=request_id.make())
+            lease = app[LEASE] = await stack.enter_async_context(Lease(app[POOL], config.ledger.lease_seconds))
+            app[LEDGER] = Ledger(app[POOL], lease.id, fenced=lease.lose)
             stack.push_async_callback(app[LEDGER].close)
+            await stack.enter_async_context(_running(Sweeper(app[POOL], lease, app[LEDGER]).run()))
             for upstream in app[UPSTREAMS].values():
                 await stack.enter_async_context(upstream)
             for module in (*config.middlewares, *config.routes):
@@ -110,6 +119,17 @@ def _resources(
             await _end(tasks)
 
     return resources
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Work that goes on beside the requests."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _end(tasks: "set[asyncio.Task[Any]]") -> None:

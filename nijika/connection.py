@@ -11,12 +11,14 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from nijika import request_id
+from nijika.delivery import Deliveries
 from nijika.errors import BadRequest, Problem, RequestTimeout
+from nijika.ledger import CALLER_GONE
 from nijika.logs import Malformed
 from nijika.middlewares.problems import render
 from nijika.proxy.connection import reset
 from nijika.proxy.inbound import PROGRESS_BYTES
-from nijika.state import BILL
+from nijika.state import BILL, DELIVERED, MATCH
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Patience:
 class Connection(RequestHandler):
     """A caller's connection: a head that does not end, and output that nobody reads, end it."""
 
-    __slots__ = ("_head_timer", "_malformed", "_patience", "_socket", "_unread", "_write_timer")
+    __slots__ = ("_deliveries", "_head_timer", "_malformed", "_patience", "_socket", "_unread", "_write_timer")
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Connection(RequestHandler):
         self._write_timer: asyncio.TimerHandle | None = None
         self._socket: asyncio.Transport | None = None
         self._unread = 0
+        self._deliveries = Deliveries(self._unread_bytes)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Any output that the kernel does not take counts as unread, so that the write timer sees all of it."""
@@ -59,13 +62,23 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """No timer outlives its connection, and no work that nobody pays for."""
+        self._deliveries.end(exc)
         self._stop_head_timer()
         self._stop_write_timer()
         request, task = self._current_request, self._task_handler
         super().connection_lost(exc)
         # What is paid for is finished for the account's sake; anything else would be work for nobody.
-        if request is not None and task is not None and BILL not in request:
-            task.cancel()
+        if request is not None and task is not None and not _is_finished(request):
+            task.cancel(CALLER_GONE)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Once a caller has the whole answer, whoever waits for that is told."""
+        response, has_left = await super().finish_response(request, resp, start_time)
+        if DELIVERED in request and not has_left and self.transport is not None:
+            self._deliveries.tell(request[DELIVERED])
+        return response, has_left
 
     def data_received(self, data: bytes) -> None:
         """From its first byte, a request head has `head` seconds."""
@@ -148,6 +161,11 @@ class Connection(RequestHandler):
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
+
+
+def _is_finished(request: web.BaseRequest) -> bool:
+    """Whether its work goes on without its caller."""
+    return BILL in request and request[MATCH].route.on_disconnect == "finish"
 
 
 def _plain(problem: Problem) -> web.Response:

@@ -98,6 +98,24 @@ class InsufficientCredits(Problem):
         )
 
 
+class KeySpendCap(Problem):
+    """The account could pay, but this key may not spend as much in one `period` (day or month, UTC)."""
+
+    status = 402
+    code = "key-spend-cap"
+    title = "The key has reached its spend cap"
+
+    def __init__(self, *, price: str, period: str, cap: str, used: str) -> None:
+        super().__init__(
+            f"This call costs {price} credits, and this key has spent {used} of the {cap} that it may spend in a "
+            f"{period} (UTC). Use another key, or raise its cap.",
+            price=price,
+            period=period,
+            cap=cap,
+            used=used,
+        )
+
+
 class Suspended(Problem):
     """The account is suspended."""
 
@@ -147,6 +165,31 @@ class RequestTimeout(Problem):
     closes = True
 
 
+class IdempotencyKeyInFlight(Problem):
+    """The call of this idempotency key is still being worked on."""
+
+    status = 409
+    code = "idempotency-key-in-flight"
+    title = "This call is under way"
+    detail = "A call with this Idempotency-Key is still being worked on. Wait for its answer."
+
+
+class IdempotencyKeyDone(Problem):
+    """The call of this idempotency key was paid for, and its answer delivered; `charge` is its id."""
+
+    status = 409
+    code = "idempotency-key-done"
+    title = "This call is done"
+
+    def __init__(self, charge: str, *, digest: bytes | None) -> None:
+        self.digest = digest
+        super().__init__(
+            f"A call with this Idempotency-Key was answered and charged as {charge}; see /api/charges/{charge}. "
+            "Nothing was charged now. Use a new Idempotency-Key for a new call.",
+            charge=charge,
+        )
+
+
 class BodyTooLarge(Problem):
     """The body is larger than the route takes."""
 
@@ -187,6 +230,15 @@ class CallerGone(Problem):
     code = "caller-gone"
     title = "The caller hung up"
     detail = "The caller closed the connection before its request was complete."
+
+
+class IdempotencyKeyReused(Problem):
+    """The idempotency key stands for another call: another route, another target or another body."""
+
+    status = 422
+    code = "idempotency-key-reused"
+    title = "The Idempotency-Key belongs to another call"
+    detail = "This Idempotency-Key was used with another route or body. Nothing was charged; use a new one."
 
 
 class TooManyRequests(Problem):
@@ -234,6 +286,18 @@ class LedgerUnavailable(Problem):
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": "5"})
+
+
+class LedgerBusy(Problem):
+    """More charges wait to be written than the database keeps up with."""
+
+    status = 503
+    code = "ledger-busy"
+    title = "Too many charges at once"
+    detail = "More calls are waiting to be charged than can be. Nothing was charged; please try again."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
 
 
 class ChargeUnknown(Problem):

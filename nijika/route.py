@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from aiohttp import web
 
@@ -33,7 +34,8 @@ class Route:
 
     `path` is canonical; a segment `{name}` stands for any one segment, a last segment `*` for all the rest.
     `body_bytes_max` bounds the request's body. A priced route always needs a key.
-    `continues` tells that the handler itself says 100 Continue, when it first reads the body.
+    `continues` tells that the handler itself says 100 Continue, when it first reads the body. `on_disconnect` is for
+    priced calls whose caller has left: the work is paid for and finished, or cancelled and refunded.
     """
 
     methods: tuple[str, ...]
@@ -46,6 +48,7 @@ class Route:
     upstream: str | None = None
     target: str | None = None
     continues: bool = False
+    on_disconnect: Literal["finish", "cancel"] = "finish"
 
     def __post_init__(self) -> None:
         """Somebody must pay."""

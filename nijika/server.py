@@ -11,6 +11,7 @@ from aiohttp.web_protocol import RequestHandler
 from nijika.connection import Connection, Patience
 from nijika.errors import StartError
 from nijika.logs import AccessLog, Malformed
+from nijika.proxy.connection import reset
 from nijika.proxy.upstream import READ_BYTES
 
 BACKLOG = 1024
@@ -18,7 +19,7 @@ LINGERING_SECONDS = 1.5  # an upload that was refused is read and thrown away th
 
 
 @asynccontextmanager
-async def listening(app: web.Application, sock: socket.socket, patience: Patience) -> AsyncIterator[None]:
+async def listening(app: web.Application, sock: socket.socket, patience: Patience) -> AsyncIterator["Listener"]:
     """Serve `app` on a bound socket during the block; at its end, open requests have `drain` seconds. StartError."""
     runner = _Runner(
         app,
@@ -38,9 +39,24 @@ async def listening(app: web.Application, sock: socket.socket, patience: Patienc
             # Two may be bound to one port, as long as neither listens.
             host, port = sock.getsockname()[:2]
             raise _cannot_listen(host, port, error) from None
-        yield
+        yield Listener(runner)
     finally:
         await runner.cleanup()
+
+
+class Listener:
+    """A socket that is being served."""
+
+    def __init__(self, runner: "_Runner") -> None:
+        self._runner = runner
+
+    def cut(self) -> None:
+        """Reset every connection, and give open requests no more time: nobody may get a result from here."""
+        self._runner.give_up()
+        assert self._runner.server is not None, "the block runs while it serves"
+        for connection in self._runner.server.connections:
+            if connection.transport is not None:
+                reset(connection.transport)
 
 
 def parser_is_compiled() -> bool:
@@ -78,6 +94,10 @@ class _Runner(web.AppRunner):
     def __init__(self, app: web.Application, patience: Patience, **settings: object) -> None:
         super().__init__(app, **settings)  # type: ignore[arg-type] # aiohttp passes them on as they are
         self._patience = patience
+
+    def give_up(self) -> None:
+        """Wait for no request that is still open."""
+        self._shutdown_timeout = 0.0
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

@@ -1,18 +1,21 @@
 """Every key under which the application and a request keep something, and nothing else."""
 
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from aiohttp import web
 
 from nijika.database import Pool
-from nijika.ledger import Bill, Ledger
+from nijika.ledger import Bill, Fingerprint, Ledger
+from nijika.ledger.lease import Lease
 from nijika.proxy.upstream import Upstream
 from nijika.route import Match, Routes
 from nijika.store.keys import Key
 from nijika.store.vault import Vault
 
 POOL: web.AppKey[Pool] = web.AppKey("POOL")
+LEASE: web.AppKey[Lease] = web.AppKey("LEASE", Lease)
 LEDGER: web.AppKey[Ledger] = web.AppKey("LEDGER", Ledger)
 VAULT: web.AppKey[Vault] = web.AppKey("VAULT", Vault)
 ROUTES: web.AppKey[Routes] = web.AppKey("ROUTES", Routes)
@@ -28,5 +31,7 @@ CLIENT_IP: web.RequestKey[IPv4Address | IPv6Address] = web.RequestKey("CLIENT_IP
 MATCH: web.RequestKey[Match] = web.RequestKey("MATCH", Match)
 LIMIT_FIELDS: web.RequestKey[dict[str, str]] = web.RequestKey("LIMIT_FIELDS", dict[str, str])
 KEY: web.RequestKey[Key] = web.RequestKey("KEY", Key)
+FINGERPRINT: web.RequestKey[Fingerprint] = web.RequestKey("FINGERPRINT", Fingerprint)
+DELIVERED: web.RequestKey[Callable[[], None]] = web.RequestKey("DELIVERED")
 BILL: web.RequestKey[Bill] = web.RequestKey("BILL", Bill)
 CODE: web.RequestKey[str] = web.RequestKey("CODE", str)

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from nijika import request_id
-from nijika.ledger import Hold, Ledger
+from nijika.ledger import Hold, Ledger, Settlement
 from nijika.ledger.verify import INVARIANTS, verify
-from nijika.state import LEDGER
+from nijika.state import LEASE, LEDGER
 from tests.conftest import Start
 from tests.gateway import CHAIN, Customer, Gateway, configuration, upstream_table
 from tests.peers import answers, dead_ends, faults, raw, redirects, streams
@@ -292,9 +292,9 @@ async def test_a_settlement_that_is_sent_twice_counts_once(gateway: Gateway, cus
     hold = Hold(request_id.make(), customer.account, 1, PATH, 5_000_000, 60)
 
     charge, again = await ledger.hold(hold), await ledger.hold(hold)
-    first = await ledger.settle(hold.id, captured=5_000_000, status=200, reason=None)
-    second = await ledger.settle(hold.id, captured=5_000_000, status=200, reason=None)
-    other = await ledger.settle(hold.id, captured=None, status=None, reason="too late")
+    first = await ledger.settle(Settlement(hold.id, customer.account, 5_000_000, 200))
+    second = await ledger.settle(Settlement(hold.id, customer.account, 5_000_000, 200))
+    other = await ledger.settle(Settlement(hold.id, customer.account, None, reason="too late"))
 
     assert charge.id == again.id
     assert (first, second, other) == (95_000_000, 95_000_000, None)
@@ -303,7 +303,7 @@ async def test_a_settlement_that_is_sent_twice_counts_once(gateway: Gateway, cus
 
 
 class Lossy:
-    """A pool whose first answer is lost on the way, after the statement was committed."""
+    """A pool, and a connection, whose first answer is lost on the way, after the statement was committed."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
@@ -312,16 +312,21 @@ class Lossy:
     @asynccontextmanager
     async def acquire(self, **settings: Any) -> AsyncIterator[Any]:
         async with self._pool.acquire(**settings) as connection:
-            yield connection
+            self._connection = connection
+            yield self
+
+    async def fetchrow(self, *arguments: Any, **settings: Any) -> Any:
+        row = await self._connection.fetchrow(*arguments, **settings)
         if not self._lost:
             self._lost = True
             raise ConnectionResetError
+        return row
 
 
 @pytest.mark.parametrize("amount", ["1", "2"])
 async def test_a_hold_whose_answer_was_lost_is_held_once(gateway: Gateway, amount: str) -> None:
     customer = await gateway.customer(amount)
-    ledger = Ledger(Lossy(gateway.pool), request_id.make())  # type: ignore[arg-type] # what a broken line does
+    ledger = Ledger(Lossy(gateway.pool), gateway.app[LEASE].id)  # type: ignore[arg-type] # what a broken line does
 
     charge = await ledger.hold(Hold(request_id.make(), customer.account, 1, PATH, 1_000_000, 60))
 
@@ -334,9 +339,9 @@ async def test_a_hold_whose_answer_was_lost_is_held_once(gateway: Gateway, amoun
 async def test_a_capture_whose_answer_was_lost_is_captured_once(gateway: Gateway, customer: Customer) -> None:
     hold = Hold(request_id.make(), customer.account, 1, PATH, 1_000_000, 60)
     await gateway.app[LEDGER].hold(hold)
-    ledger = Ledger(Lossy(gateway.pool), request_id.make())  # type: ignore[arg-type] # what a broken line does
+    ledger = Ledger(Lossy(gateway.pool), gateway.app[LEASE].id)  # type: ignore[arg-type] # what a broken line does
 
-    available = await ledger.settle(hold.id, captured=1_000_000, status=200, reason=None)
+    available = await ledger.settle(Settlement(hold.id, customer.account, 1_000_000, 200))
 
     assert available == 99_000_000
     assert (await customer.balances())["spent"] == "1"

@@ -1,7 +1,9 @@
 """Money: holds, captures and refunds that happen exactly once."""
 
 from nijika.ledger.bill import Bill
-from nijika.ledger.charge import Charge
-from nijika.ledger.ledger import Hold, Ledger
+from nijika.ledger.charge import CALLER_GONE, Charge
+from nijika.ledger.fingerprint import Fingerprint
+from nijika.ledger.ledger import Ledger
+from nijika.ledger.orders import Hold, Settlement
 
-__all__ = ["Bill", "Charge", "Hold", "Ledger"]
+__all__ = ["CALLER_GONE", "Bill", "Charge", "Fingerprint", "Hold", "Ledger", "Settlement"]

@@ -44,7 +44,7 @@ class Bill:
 
     def _reported(self, fields: Mapping[str, str]) -> int:
         held = self.charge.held
-        if self._report is None:
+        if self._report is None or held == 0:  # a free re-run costs nothing, whatever the worker reports
             return held
         try:
             cost = credits.parse(fields[self._report].strip())

@@ -4,41 +4,49 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from typing import TYPE_CHECKING, Literal, Self
-from uuid import UUID
 
 from nijika.errors import ChargeLost, ChargeUnknown, LedgerUnavailable, Problem
+from nijika.ledger.orders import Delivery, Hold, Settlement
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from nijika.ledger.ledger import Ledger
 
+CALLER_GONE = "caller-gone"
+"""What a task is cancelled with when it is the caller who left, and not the gateway that stops."""
+
 
 class Charge:
-    """A hold of `held` micro-credits under `id`. As a context manager it is refunded unless it was settled inside.
+    """A hold of `held` micro-credits, 0 for a free re-run. As a context manager it is refunded unless settled inside.
 
-    `available` is what the account has left, as last seen by this charge.
+    `available` is what the account has left, as last seen by this charge; `fingerprint` is of the call that an
+    idempotency key stands for.
     """
 
-    def __init__(self, ledger: Ledger, id: UUID, held: int, available: int) -> None:
-        self.id = id
+    def __init__(self, ledger: Ledger, hold: Hold, *, held: int, available: int) -> None:
+        self.id = hold.id
         self.held = held
         self.captured = 0
         self.available = available
+        self.fingerprint = hold.fingerprint
         self.state: Literal["held", "captured", "refunded", "unknown"] = "held"
         self._ledger = ledger
+        self._hold = hold
 
     async def capture(self, amount: int, *, status: int) -> None:
         """Keep `amount`, give the rest of the hold back; committed when this returns.
 
         ChargeLost if the charge was refunded meanwhile, ChargeUnknown if the database does not answer.
         """
+        self.state = "unknown"
+        digest = self.fingerprint.digest if self.fingerprint else None
+        order = Settlement(self.id, self._hold.account, amount, status=status, digest=digest)
         try:
-            available = await self._ledger.settle(self.id, captured=amount, status=status, reason=None)
+            available = await self._ledger.settle(order)
         except LedgerUnavailable as error:
             # The caller gets nothing. If the capture is not committed, the hold is given back as soon as can be.
-            self.state = "unknown"
-            self._ledger.give_back(self.id, "settlement-unknown")
+            self._ledger.give_back(self._refund("settlement-unknown"))
             raise ChargeUnknown from error
         if available is None:
             self.state = "refunded"
@@ -48,14 +56,24 @@ class Charge:
     async def refund(self, reason: str, *, status: int | None = None) -> None:
         """Give the whole hold back; committed when this returns, or as soon as the database answers again."""
         self.state = "unknown"
+        order = self._refund(reason, status)
         try:
-            available = await self._ledger.settle(self.id, captured=None, status=status, reason=reason)
+            available = await self._ledger.settle(order)
         except LedgerUnavailable:
-            self._ledger.give_back(self.id, reason)
+            self._ledger.give_back(order)
             return
         self.state = "refunded"
         if available is not None:
             self.available = available
+
+    def delivered(self) -> None:
+        """The caller has the whole answer: a later attempt under its idempotency key is no re-run."""
+        name = self._hold.idempotency_key
+        if name is not None and self.state == "captured":
+            self._ledger.delivered(Delivery(self.id, self._hold.account, name))
+
+    def _refund(self, reason: str, status: int | None = None) -> Settlement:
+        return Settlement(self.id, self._hold.account, None, status=status, reason=reason)
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,5 +85,7 @@ class Charge:
             return
         if isinstance(error, Problem):
             await self.refund(error.code, status=error.status)
+        elif isinstance(error, CancelledError):
+            await self.refund(CALLER_GONE if CALLER_GONE in error.args else "gateway-stopped")
         else:
-            await self.refund("gateway-stopped" if isinstance(error, CancelledError) else "gateway-failed")
+            await self.refund("gateway-failed")

@@ -1,205 +1,128 @@
-"""Holds and settlements in PostgreSQL, one statement each; sent again under the same id until the outcome is known."""
+"""Holds and settlements that happen exactly once, whoever stops waiting for them."""
 
 import asyncio
 import logging
-import random
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from nijika import credits
-from nijika.database import OUTAGE, Pool, fetchval
-from nijika.errors import InsufficientCredits, LedgerUnavailable
+from nijika.database import Pool
+from nijika.errors import (
+    IdempotencyKeyDone,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    InsufficientCredits,
+    KeySpendCap,
+    LedgerUnavailable,
+    Problem,
+)
+from nijika.ledger.batch import STATEMENT_SECONDS
 from nijika.ledger.charge import Charge
+from nijika.ledger.coordinator import Coordinator
+from nijika.ledger.orders import Delivery, Hold, Outcome, Settlement
 
-RETRY_SECONDS = 10.0
-GIVE_BACK_TRIES = 30  # of RETRY_SECONDS each
-LOG_SECONDS = 5.0
+GIVE_BACK_SECONDS = 300.0
+GIVE_BACK_TRIES = 6
 
-T = TypeVar("T")
 log = logging.getLogger("nijika.ledger")
 
 
-@dataclass(frozen=True)
-class Hold:
-    """What to hold: `amount` micro-credits of `account`, for at most `seconds`; `id` is the request's."""
-
-    id: UUID
-    account: int
-    key: int
-    route: str
-    amount: int
-    seconds: float
+def _nothing() -> None: ...
 
 
 class Ledger:
-    """The ledger on `pool`; `owner` is this process. Every statement runs to its end, whoever stops waiting for it."""
+    """The ledger on `pool`. `owner` is the lease that it works under; `fenced` is called when that is lost."""
 
-    def __init__(self, pool: Pool, owner: UUID) -> None:
-        self._pool = pool
-        self._owner = owner
-        self._quiet_until = 0.0
-        self._running: set[asyncio.Task[Any]] = set()
+    def __init__(self, pool: Pool, owner: UUID, *, fenced: Callable[[], None] = _nothing) -> None:
+        self._coordinator = Coordinator(pool, owner, abandoned=self._abandoned, fenced=fenced)
+        self._background: set[asyncio.Task[None]] = set()
 
     async def hold(self, hold: Hold) -> Charge:
-        """Set the amount aside; committed when this returns.
+        """Set the amount aside; committed when this returns. A hold whose caller is cancelled is given back.
 
-        InsufficientCredits if the account has less; LedgerUnavailable if the database does not answer, and then
-        nothing may be forwarded. A hold whose caller is cancelled meanwhile is refunded.
+        InsufficientCredits if the account has less, KeySpendCap if the key may not spend it; IdempotencyKeyInFlight,
+        -Reused or -Done if that call was made already; LedgerBusy or LedgerUnavailable if the database does not
+        keep up or answer, and then nothing may be forwarded.
         """
-        task = self._start(self._insist(lambda: self._hold(hold)))
-        try:
-            available = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(lambda _: self.give_back(hold.id, "gateway-stopped"))
-            raise
-        except LedgerUnavailable:
-            # It may have been committed all the same.
-            self.give_back(hold.id, "hold-unanswered")
-            raise
-        return Charge(self, hold.id, hold.amount, available)
+        outcome = await self._coordinator.put(hold)
+        if outcome.verdict != "held":
+            raise _refusal(hold, outcome)
+        if hold.fingerprint is not None and outcome.notes is not None:
+            hold.fingerprint.expected = _digest(outcome.notes)
+        return Charge(self, hold, held=outcome.held, available=outcome.available or 0)
 
-    async def settle(self, id: UUID, *, captured: int | None, status: int | None, reason: str | None) -> int | None:
-        """Capture `captured` micro-credits of a charge, or refund it all (None); committed when this returns.
+    async def settle(self, settlement: Settlement) -> int | None:
+        """Capture or refund; committed when this returns, and done also if the waiter is cancelled.
 
         Returns what the account has available then, or None if the charge had been settled the other way.
         LedgerUnavailable if the database does not answer.
         """
-        return await asyncio.shield(
-            self._start(self._insist(lambda: self._settle(id, captured=captured, status=status, reason=reason)))
-        )
+        outcome = await self._coordinator.put(settlement)
+        return outcome.available if outcome.verdict == "settled" else None
 
-    def give_back(self, id: UUID, reason: str) -> None:
+    def give_back(self, settlement: Settlement) -> None:
         """Refund a charge of unknown outcome while nobody waits for it, unless it turns out to be settled."""
-        self._start(self._refund_at_last(id, reason))
+        self._start(settlement)
+
+    def delivered(self, delivery: Delivery) -> None:
+        """Note that the caller has the whole answer. If that cannot be noted, the caller has a re-run more."""
+        self._coordinator.put(delivery).add_done_callback(_ignore)
 
     async def close(self) -> None:
-        """Return when no statement is running any more; what is still tried after RETRY_SECONDS is given up."""
-        while self._running:
-            _, pending = await asyncio.wait(self._running, timeout=RETRY_SECONDS)
-            for task in pending:
-                task.cancel()
+        """Return when all orders are done, or given up because the database does not answer."""
+        await self._coordinator.close()
+        for task in self._background:
+            task.cancel()
+        if self._background:
+            await asyncio.wait(self._background)
 
-    async def _hold(self, hold: Hold) -> int:
+    def _abandoned(self, hold: Hold) -> None:
+        self._start(Settlement(hold.id, hold.account, None, reason="hold-unanswered"))
+
+    def _start(self, settlement: Settlement) -> None:
+        task = asyncio.create_task(self._refund_at_last(settlement))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _refund_at_last(self, settlement: Settlement) -> None:
         try:
-            available = await fetchval(
-                self._pool,
-                """WITH debit AS (
-                       UPDATE accounts SET available = available - $4, held = held + $4
-                        WHERE id = $2 AND available >= $4
-                       RETURNING available),
-                   charge AS (
-                       INSERT INTO charges (id, account, key, held, route, owner, deadline)
-                       SELECT $1, $2, $3, $4, $5, $6, clock_timestamp() + $7 * interval '1 second' FROM debit),
-                   entry AS (
-                       INSERT INTO journal (id, step, kind, account, available, held, granted, spent)
-                       SELECT $1, 0, 'hold', $2, -$4, $4, 0, 0 FROM debit)
-                   SELECT available FROM debit""",
-                hold.id,
-                hold.account,
-                hold.key,
-                hold.amount,
-                hold.route,
-                self._owner,
-                hold.seconds,
+            for _ in range(GIVE_BACK_TRIES):
+                outcome = await self._coordinator.put(settlement, GIVE_BACK_SECONDS)
+                if outcome.verdict != "unknown":
+                    return
+                # The hold may still be under way on a connection that was given up.
+                await asyncio.sleep(STATEMENT_SECONDS)
+        except LedgerUnavailable:
+            log.error("charge %s could not be given back (%s); the sweeper will", settlement.id, settlement.reason)
+
+
+def _refusal(hold: Hold, outcome: Outcome) -> Problem:
+    notes = outcome.notes or {}
+    match outcome.verdict:
+        case "short":
+            return InsufficientCredits(price=credits.show(hold.amount), balance=credits.show(outcome.available or 0))
+        case "capped":
+            return KeySpendCap(
+                price=credits.show(hold.amount),
+                period=notes["period"],
+                cap=credits.show(notes["cap"]),
+                used=credits.show(notes["used"]),
             )
-        except asyncpg.UniqueViolationError:
-            available = None
-        if available is None:
-            # An earlier try may have been committed although its answer was lost; it took the credit, too.
-            available = await self._available_beside(hold.id)
-        if available is None:
-            balance = await self._available(hold.account)
-            raise InsufficientCredits(price=credits.show(hold.amount), balance=credits.show(balance))
-        return int(available)
+        case "in-flight":
+            return IdempotencyKeyInFlight()
+        case "other-route":
+            return IdempotencyKeyReused()
+        case "done":
+            return IdempotencyKeyDone(notes["paid"], digest=_digest(notes))
+    # The account is gone, or this very hold was given up and refunded: nothing may be forwarded.
+    return LedgerUnavailable()
 
-    async def _available_beside(self, charge: UUID) -> int | None:
-        available: int | None = await fetchval(
-            self._pool,
-            """SELECT a.available FROM charges c JOIN accounts a ON a.id = c.account
-                WHERE c.id = $1 AND c.state = 'held'""",
-            charge,
-        )
-        return available
 
-    async def _settle(self, id: UUID, *, captured: int | None, status: int | None, reason: str | None) -> int | None:
-        state = "refunded" if captured is None else "captured"
-        available: int | None = await fetchval(
-            self._pool,
-            """WITH charge AS (
-                   UPDATE charges
-                      SET state = $2, captured = $3, status = $4, reason = $5, settled_at = clock_timestamp()
-                    WHERE id = $1 AND state = 'held'
-                   RETURNING account, held),
-               credit AS (
-                   UPDATE accounts a
-                      SET held = a.held - c.held, available = a.available + c.held - $3, spent = a.spent + $3
-                     FROM charge c WHERE a.id = c.account
-                   RETURNING a.available),
-               entry AS (
-                   INSERT INTO journal (id, step, kind, account, available, held, granted, spent, reason)
-                   SELECT $1, 1, CASE $2 WHEN 'captured' THEN 'capture' ELSE 'refund' END,
-                          account, held - $3, -held, 0, $3, $5 FROM charge)
-               SELECT available FROM credit""",
-            id,
-            state,
-            captured or 0,
-            status,
-            reason,
-        )
-        if available is not None:
-            return available
-        # Settled before: by an earlier try of ours whose answer was lost, or by somebody else.
-        repeated: int | None = await fetchval(
-            self._pool,
-            """SELECT a.available FROM charges c JOIN accounts a ON a.id = c.account
-                WHERE c.id = $1 AND c.state = $2 AND c.captured = $3""",
-            id,
-            state,
-            captured or 0,
-        )
-        return repeated
+def _digest(notes: dict[str, Any]) -> bytes | None:
+    return bytes.fromhex(notes["digest"]) if notes["digest"] else None
 
-    async def _available(self, account: int) -> int:
-        return int(await fetchval(self._pool, "SELECT available FROM accounts WHERE id = $1", account))
 
-    async def _refund_at_last(self, id: UUID, reason: str) -> None:
-        for _ in range(GIVE_BACK_TRIES):
-            try:
-                await self._insist(lambda: self._settle(id, captured=None, status=None, reason=reason))
-            except LedgerUnavailable:
-                continue
-            return
-        log.error("charge %s could not be given back (%s)", id, reason)
-
-    async def _insist(self, statement: Callable[[], Awaitable[T]]) -> T:
-        """Run the statement until its outcome is known, or RETRY_SECONDS are over."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + RETRY_SECONDS
-        pause = 0.05
-        while True:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    return await statement()
-            except OUTAGE as error:
-                if clock() + pause > deadline:
-                    self._complain(error)
-                    raise LedgerUnavailable from error
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads retries; no secret)
-            pause = min(pause * 2, 1.0)
-
-    def _complain(self, error: BaseException) -> None:
-        """One line in LOG_SECONDS: an outage fails every call."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._quiet_until:
-            self._quiet_until = now + LOG_SECONDS
-            log.error("the database does not answer: %s", error or type(error).__name__)
-
-    def _start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
+def _ignore(outcome: "asyncio.Future[Outcome]") -> None:
+    if not outcome.cancelled():
+        outcome.exception()

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import asyncpg
 
@@ -14,6 +15,7 @@ from nijika.connection import Patience
 from nijika.database import OUTAGE
 from nijika.errors import StartError
 from nijika.server import listening, parser_is_compiled
+from nijika.state import LEASE
 from nijika.store.migrate import migrate
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one is a terminal that was closed
@@ -24,16 +26,24 @@ log = logging.getLogger("nijika")
 async def serve(config: Config, database_url: str, sock: socket.socket, announce: Callable[[], None]) -> None:
     """Serve on a bound socket; `announce` is called once calls are really accepted. Ends with one of STOPS.
 
-    StartError if the database is away.
+    StartError if the database is away, or if this process was declared dead by another one.
     """
     if not parser_is_compiled():
         log.warning("aiohttp runs without its C parser here; install a wheel for this platform")
     await bring_up_to_date(database_url)
     server = config.server
     patience = Patience(server.head_seconds, server.idle_seconds, server.write_seconds, server.drain_seconds)
-    async with listening(build(config, database_url=database_url), sock, patience):
+    app = build(config, database_url=database_url)
+    async with listening(app, sock, patience) as listener:
         announce()
-        await _stop_signal(server.drain_seconds)
+        lease = app[LEASE]
+        await _first(_stop_signal(server.drain_seconds), lease.lost.wait())
+        if lease.lost.is_set():
+            listener.cut()
+            raise StartError(
+                f"This gateway gave no sign of life for more than {lease.seconds:g} s ([ledger] lease_seconds), and "
+                "another one has given its open charges back. It ends; start it again."
+            )
 
 
 async def bring_up_to_date(database_url: str) -> None:
@@ -53,6 +63,14 @@ def address(sock: socket.socket) -> str:
     """The address of a bound socket as a URL."""
     host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _first(*works: Coroutine[Any, Any, object]) -> None:
+    """Return when one of them does."""
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 async def _stop_signal(drain_seconds: float) -> None:

@@ -1,16 +1,36 @@
 """Your credit is held before the work begins, and captured or refunded by how the work ends."""
 
-from aiohttp import web
+import re
+
+from aiohttp import hdrs, web
 
 from nijika import credits
-from nijika.ledger import Bill, Hold
+from nijika.errors import BadParameter, IdempotencyKeyDone
+from nijika.ledger import Bill, Charge, Fingerprint, Hold
 from nijika.module import FREE, Handler, Middleware
-from nijika.proxy.inbound import UPLOAD_SECONDS
-from nijika.state import BILL, KEY, LEDGER, MATCH, REQUEST_ID, UPSTREAMS
+from nijika.proxy.inbound import UPLOAD_SECONDS, Inbound
+from nijika.state import (
+    BILL,
+    BODY_SECONDS,
+    DELIVERED,
+    FINGERPRINT,
+    KEY,
+    LEDGER,
+    MATCH,
+    PATH,
+    QUERY,
+    REQUEST_ID,
+    UPSTREAMS,
+)
+
+_NAME = re.compile(r"[ -~]{1,255}", re.ASCII)
 
 
 class Pricing(Middleware):
-    """Every call of a priced route is a charge of its own; a failed one costs nothing."""
+    """Every call of a priced route is a charge of its own; a failed one costs nothing.
+
+    Calls with the same `Idempotency-Key` are attempts at one call, which is paid for once.
+    """
 
     use: str = "pricing"
 
@@ -19,11 +39,15 @@ class Pricing(Middleware):
         return ("api_key",)
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Hold the price, let the call happen, settle it. InsufficientCredits, LedgerUnavailable, ChargeLost."""
+        """Hold the price, let the call happen, settle it.
+
+        InsufficientCredits, KeySpendCap, IdempotencyKeyInFlight, -Done or -Reused, LedgerUnavailable, LedgerBusy,
+        ChargeLost.
+        """
         price = request[MATCH].route.price
         if price == FREE:
             return await handler(request)
-        charge = await request.app[LEDGER].hold(_hold(request, price.hold))
+        charge = await _held(request, price.hold)
         bill = request[BILL] = Bill(charge, price.capture)
         async with charge:
             response = await handler(request)
@@ -48,9 +72,42 @@ class Pricing(Middleware):
         response.headers["X-Credits-Remaining"] = credits.show(available)
 
 
-def _hold(request: web.Request, amount: int) -> Hold:
+async def _held(request: web.Request, amount: int) -> Charge:
+    name = _idempotency_key(request)
+    if name is None:
+        return await request.app[LEDGER].hold(_hold(request, amount))
+    target = f"{request.method} {request[PATH]}?{request[QUERY]}"
+    fingerprint = request[FINGERPRINT] = Fingerprint(target, request.headers.get(hdrs.CONTENT_TYPE, ""))
+    try:
+        charge = await request.app[LEDGER].hold(_hold(request, amount, name, fingerprint))
+    except IdempotencyKeyDone as done:
+        fingerprint.expected = done.digest
+        await _compare(request, fingerprint)
+        raise
+    request[DELIVERED] = charge.delivered
+    return charge
+
+
+async def _compare(request: web.Request, fingerprint: Fingerprint) -> None:
+    """A key that is done answers one call only; whether this is that call, its body tells. IdempotencyKeyReused."""
+    bytes_max, seconds = request[MATCH].route.body_bytes_max, request.app[BODY_SECONDS]
+    body = Inbound(request, bytes_max=bytes_max, seconds=seconds, keeps=False, reader=fingerprint)
+    async for _ in body.chunks():
+        pass
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    names = request.headers.getall("Idempotency-Key", ())
+    if not names:
+        return None
+    if len(names) > 1 or _NAME.fullmatch(names[0]) is None:
+        raise BadParameter("An Idempotency-Key is one field of 1 to 255 printable ASCII characters.")
+    return names[0]
+
+
+def _hold(request: web.Request, amount: int, name: str | None = None, fingerprint: Fingerprint | None = None) -> Hold:
     route, key = request[MATCH].route, request[KEY]
     seconds = UPLOAD_SECONDS
     if route.upstream is not None:
         seconds += request.app[UPSTREAMS][route.upstream].timing.total
-    return Hold(request[REQUEST_ID], key.account, key.id, route.name, amount, seconds)
+    return Hold(request[REQUEST_ID], key.account, key.id, route.name, amount, seconds, name, fingerprint)

@@ -21,6 +21,7 @@ from nijika.state import (
     BILL,
     BODY_SECONDS,
     CLIENT_IP,
+    FINGERPRINT,
     KEY,
     MATCH,
     PATH,
@@ -76,7 +77,8 @@ class Proxy(Plugin):
     """Calls of `path` go to `target` on the upstream; `target` left out means the same path.
 
     A path that ends in `/*` forwards everything below it; its target then ends so too.
-    `key = true` asks for a key although the route is free.
+    `key = true` asks for a key although the route is free. When the caller of a priced route hangs up after its upload,
+    the work is finished and paid for ("finish"), or stopped and refunded (`on_disconnect = "cancel"`).
     """
 
     path: Annotated[str, AfterValidator(_path)]
@@ -87,6 +89,7 @@ class Proxy(Plugin):
     key: bool = False
     body_bytes_max: NonNegativeInt = 26_214_400
     content_types: tuple[str, ...] = ()
+    on_disconnect: Literal["finish", "cancel"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "Proxy":
@@ -94,6 +97,8 @@ class Proxy(Plugin):
             raise ValueError('path and target both end in "/*", or neither does')
         if "{" in (self.target or ""):
             raise ValueError('a target has no "{name}"; leave it out to keep the path')
+        if self.price == FREE and self.on_disconnect == "finish":
+            raise ValueError('on_disconnect = "finish" is for priced routes; a free call ends with its caller')
         return self
 
     def routes(self) -> Iterable[Route]:
@@ -109,6 +114,7 @@ class Proxy(Plugin):
             upstream=self.upstream,
             target=self.target or self.path,
             continues=True,
+            on_disconnect=self.on_disconnect or "finish",
         )
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
@@ -118,7 +124,13 @@ class Proxy(Plugin):
             request,
             upstream,
             target=self._target(request),
-            body=Inbound(request, bytes_max=self.body_bytes_max, seconds=seconds, keeps=upstream.wake is not None),
+            body=Inbound(
+                request,
+                bytes_max=self.body_bytes_max,
+                seconds=seconds,
+                keeps=upstream.wake is not None,
+                reader=request.get(FINGERPRINT),
+            ),
             added=self._added(request),
             bill=request.get(BILL),
             began=request[BEGAN],

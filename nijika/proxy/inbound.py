@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
@@ -23,15 +24,30 @@ PROGRESS_BYTES = 4096
 """This much, or the end, must arrive within each `body_seconds` of waiting for the caller."""
 
 
+class Reader(Protocol):
+    """Reads along while the body flows."""
+
+    expected: bytes | None
+
+    def update(self, piece: bytes) -> None:
+        """The next piece."""
+
+    def finish(self) -> None:
+        """The body is complete; a Problem if it is not the expected one."""
+
+
 class Inbound:
     """A request's body, read once from the caller and sent to the worker as often as it is replayable.
 
     With `keeps`, a small one is kept until `forget`. `size` is the announced length in bytes (None: chunked),
     `exists` tells whether there is a body at all, `complete` whether all of it was read, `failure` why the caller's
-    side broke.
+    side broke. If the `reader` expects a certain body, no other one is ever sent whole: the newest piece waits until
+    all of it was read.
     """
 
-    def __init__(self, request: web.Request, *, bytes_max: int, seconds: float, keeps: bool) -> None:
+    def __init__(
+        self, request: web.Request, *, bytes_max: int, seconds: float, keeps: bool, reader: Reader | None = None
+    ) -> None:
         self.size = request.content_length
         self.exists = self.size is not None or request.can_read_body
         self.complete = not self.exists
@@ -49,6 +65,9 @@ class Inbound:
         self._invited = False
         self._waits = False
         self._turn: Turn | None = None
+        self._reader = reader
+        if self.complete and reader is not None:
+            reader.finish()
 
     @property
     def is_small(self) -> bool:
@@ -73,9 +92,22 @@ class Inbound:
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body from its beginning.
 
-        Raises `failure`: RequestTimeout, BodyTooLarge, BadRequest (broken framing) or CallerGone.
+        Raises `failure`: RequestTimeout, BodyTooLarge, BadRequest (broken framing), CallerGone, or what `reader` says.
         """
         self._wait_for_caller(False)
+        if self._reader is None or self._reader.expected is None:
+            async for chunk in self._chunks():
+                yield chunk
+            return
+        newest = b""
+        async for chunk in self._chunks():
+            if newest:
+                yield newest
+            newest = chunk
+        if newest:
+            yield newest
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
         for chunk in list(self._kept or ()):
             yield chunk
         while not self.complete:
@@ -121,8 +153,12 @@ class Inbound:
 
     def _account_for(self, chunk: bytes) -> None:
         if not chunk:
+            if self._reader is not None:
+                self._reader.finish()
             self.complete = True
             return
+        if self._reader is not None:
+            self._reader.update(chunk)
         self._received += len(chunk)
         if self._received > self._bytes_max:
             raise BodyTooLarge(self._bytes_max)

@@ -13,8 +13,9 @@ import pytest
 from nijika import request_id
 from nijika.database import Connection
 from nijika.errors import StartError
-from nijika.ledger import Hold, Ledger
+from nijika.ledger import Hold, Ledger, Settlement
 from nijika.ledger.grant import grant
+from nijika.ledger.lease import Lease
 from nijika.ledger.verify import verify
 from nijika.store import users
 from nijika.store.migrate import migrate, migrations
@@ -183,11 +184,11 @@ async def test_a_call_with_an_id_of_a_far_off_clock_is_charged_all_the_same(
 ) -> None:
     _, account = await users.add(connection, name="u", email=None, role="user")
     await grant(connection, request_id.make(), account, 5, "test")
-    async with asyncpg.create_pool(database, min_size=1) as pool:
-        ledger = Ledger(pool, owner=request_id.make())
+    async with asyncpg.create_pool(database, min_size=1) as pool, Lease(pool, 30) as lease:
+        ledger = Ledger(pool, lease.id)
 
         await ledger.hold(Hold(FOREIGN, account, 1, "/x", 2, 60))
-        left = await ledger.settle(FOREIGN, captured=2, status=200, reason=None)
+        left = await ledger.settle(Settlement(FOREIGN, account, 2, 200))
         await ledger.close()
 
     assert left == 3

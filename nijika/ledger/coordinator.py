@@ -1,0 +1,224 @@
+"""One task a process that sends orders in batches: whatever arrives while one is under way forms the next."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from nijika.database import ACQUIRE_SECONDS, OUTAGE, Connection, Pool
+from nijika.errors import LedgerBusy, LedgerUnavailable
+from nijika.ledger.batch import apply
+from nijika.ledger.orders import Hold, Order, Outcome
+from nijika.ledger.queue import Entry, Queue
+
+RETRY_SECONDS = 10.0
+"""An order whose outcome is unknown is sent again for this long."""
+
+BATCH_MAX = 512
+HOLDS_MAX = 4096
+"""So many holds may wait, half of them of one account; settlements always may: their charges were let in before."""
+
+WARY_SECONDS = 1.0
+BUSY_SECONDS = 0.01
+LOG_SECONDS = 5.0
+
+_FENCED: Final = "NJ001"
+
+log = logging.getLogger("nijika.ledger")
+
+
+class Coordinator:
+    """Every order gets an outcome, or LedgerUnavailable once its time is over or the process stops.
+
+    `abandoned` is called with each hold that may have been committed although nobody waits for it any more, `fenced`
+    once when the database says that `owner` has lost its lease; nothing is sent from then on.
+    """
+
+    def __init__(
+        self, pool: Pool, owner: UUID, *, abandoned: Callable[[Hold], None], fenced: Callable[[], None]
+    ) -> None:
+        self._pool = pool
+        self._owner = owner
+        self._abandoned = abandoned
+        self._fenced = fenced
+        self._settlements = Queue()
+        self._holds = Queue()
+        self._aside = 0
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._is_over = False
+        self._alone = 0
+        self._wary_until = 0.0
+        self._quiet_until = 0.0
+
+    def put(self, order: Order, seconds: float = RETRY_SECONDS) -> asyncio.Future[Outcome]:
+        """Let an order join the next batch. LedgerBusy if too many holds wait already.
+
+        To cancel the future of a hold withdraws it, or gives it back; that of anything else is done all the same.
+        """
+        loop = asyncio.get_running_loop()
+        queue = self._queue(order)
+        if queue is self._holds and (
+            len(queue) >= HOLDS_MAX or queue.waiting(order.account) >= HOLDS_MAX // 2  # leave room for the others
+        ):
+            raise LedgerBusy
+        entry = Entry(order, loop.time() + seconds)
+        if self._is_over:
+            self._fail(entry, LedgerUnavailable())
+            return entry.outcome
+        queue.put(entry)
+        self._arrived.set()
+        self._idle.clear()
+        if self._task is None:
+            self._task = loop.create_task(self._run(), name="ledger")
+        return entry.outcome
+
+    async def close(self) -> None:
+        """Send what waits, for RETRY_SECONDS at most, then fail what is left."""
+        if self._task is None:
+            return
+        try:
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._idle.wait()
+        except TimeoutError:
+            log.error("the database does not answer; %d orders are given up", len(self._settlements) + len(self._holds))
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._end()
+
+    async def _run(self) -> None:
+        pause = 0.05
+        while True:
+            await self._arrived.wait()
+            try:
+                async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                    while batch := self._take():
+                        await self._send(connection, batch)
+                        pause = 0.05
+            except OUTAGE as error:
+                self._complain(error)
+            except Exception:
+                log.exception("a batch failed; its orders are sent again")
+            else:
+                continue
+            self._expire()
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads retries; no secret)
+            pause = min(pause * 2, 1.0)
+
+    def _take(self) -> list[Entry]:
+        """The next batch, settlements first: what they give back can be held at once."""
+        number = BATCH_MAX
+        if self._alone:
+            self._alone -= 1
+            number = 1
+        batch: dict[tuple[type[Order], UUID], Entry] = {}
+        again = []
+        for queue in (self._settlements, self._holds):
+            for entry in queue.take(number - len(batch)):
+                name = type(entry.order), entry.order.id
+                if name in batch:
+                    again.append(entry)
+                elif isinstance(entry.order, Hold) and entry.outcome.cancelled() and not entry.sent:
+                    continue
+                else:
+                    batch[name] = entry
+        self._put_back(again)
+        if not batch and not again:
+            self._arrived.clear()
+            if not self._aside:
+                self._idle.set()
+        return list(batch.values())
+
+    async def _send(self, connection: Connection, batch: list[Entry]) -> None:
+        """One batch; if its outcome is unknown all of it waits for the next one."""
+        clock = asyncio.get_running_loop().time
+        for entry in batch:
+            entry.sent = True
+        try:
+            orders = [entry.order for entry in batch]
+            outcomes = await apply(connection, self._owner, orders, patient=clock() >= self._wary_until)
+        except asyncpg.LockNotAvailableError:
+            # Somebody else has one of the accounts for long; the next batches go on without those.
+            self._wary_until = clock() + WARY_SECONDS
+            self._put_back(batch)
+            self._expire()
+        except (*OUTAGE, asyncio.CancelledError):
+            self._put_back(batch)
+            raise
+        except Exception as error:
+            if getattr(error, "sqlstate", "") == _FENCED:
+                self._fence(batch)
+            elif len(batch) == 1:
+                self._fail(batch[0], error)
+            else:
+                # One of them cannot be stored; the others must not fail with it.
+                self._alone = len(batch)
+                self._put_back(batch)
+        else:
+            self._answer(batch, outcomes)
+
+    def _answer(self, batch: list[Entry], outcomes: list[Outcome]) -> None:
+        busy = []
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            if outcome.verdict == "busy":
+                busy.append(entry)
+            elif not entry.outcome.done():
+                entry.outcome.set_result(outcome)
+            elif isinstance(entry.order, Hold) and outcome.verdict == "held":
+                self._abandoned(entry.order)
+        if busy:
+            loop = asyncio.get_running_loop()
+            self._wary_until = loop.time() + WARY_SECONDS
+            self._aside += len(busy)
+            loop.call_later(BUSY_SECONDS, self._come_back, busy)
+
+    def _come_back(self, busy: list[Entry]) -> None:
+        self._aside -= len(busy)
+        self._put_back(busy)
+        self._expire()
+        if self._is_over:
+            self._end()
+
+    def _put_back(self, entries: list[Entry]) -> None:
+        for queue in (self._settlements, self._holds):
+            queue.put_back([entry for entry in entries if self._queue(entry.order) is queue])
+        if entries:
+            self._arrived.set()
+
+    def _expire(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for queue in (self._settlements, self._holds):
+            for entry in queue.take_expired(now):
+                self._fail(entry, LedgerUnavailable())
+
+    def _fail(self, entry: Entry, error: Exception) -> None:
+        if not entry.outcome.done():
+            entry.outcome.set_exception(error)
+        if isinstance(entry.order, Hold) and entry.sent and not self._is_over:
+            self._abandoned(entry.order)
+
+    def _fence(self, batch: list[Entry]) -> None:
+        self._put_back(batch)
+        self._end()
+        self._fenced()
+
+    def _end(self) -> None:
+        self._is_over = True
+        for queue in (self._settlements, self._holds):
+            for entry in queue.take(len(queue)):
+                self._fail(entry, LedgerUnavailable())
+
+    def _queue(self, order: Order) -> Queue:
+        return self._holds if isinstance(order, Hold) else self._settlements
+
+    def _complain(self, error: BaseException) -> None:
+        """One line in LOG_SECONDS: an outage fails every call."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + LOG_SECONDS
+            log.error("the database does not answer: %s", error or type(error).__name__)
