@@ -33,11 +33,14 @@ OUTAGE = (
 
 
 async def open_pool(url: str, *, connections_max: int) -> Pool:
-    """A pool on `url`; nijika leaves no state in a session, so none is reset between two uses."""
+    """A pool on `url` of `connections_max`, and one more that the ledger keeps for itself.
+
+    nijika leaves no state in a session, so none is reset between two uses.
+    """
     return await asyncpg.create_pool(
         url,
         min_size=1,
-        max_size=connections_max,
+        max_size=connections_max + 1,
         reset=_keep,
         command_timeout=30,
         timeout=10,

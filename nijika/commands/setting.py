@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from nijika import credits
 from nijika.config import Config, load
 from nijika.database import OUTAGE, Connection
 from nijika.errors import CommandError
@@ -92,6 +93,14 @@ async def user(work: Work, who: str) -> asyncpg.Record:
         ids = ", ".join(str(row["id"]) for row in exact)
         raise CommandError(f'More than one user is called "{who}"; say which by number: {ids}.')
     return exact[0]
+
+
+def credit(text: str) -> int:
+    """An amount from the command line; CommandError if it is none."""
+    try:
+        return credits.parse(text)
+    except ValueError as error:
+        raise CommandError(f'"{text}" is no amount: {error}.') from None
 
 
 def show(arguments: argparse.Namespace, data: object, lines: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 
 from nijika import credits, request_id
 from nijika.commands.key import make
-from nijika.commands.setting import Parsers, Work, parser, show, table, user, working
+from nijika.commands.setting import Parsers, Work, credit, parser, show, table, user, working
 from nijika.errors import CommandError
 from nijika.ledger.grant import grant
 from nijika.store import users
@@ -107,11 +107,3 @@ def row_of(record: asyncpg.Record) -> dict[str, Any]:
     row = {name: record[name] for name in ("id", "name", "email", "role", "account")}
     row |= {name: credits.show(record[name]) for name in ("available", "held", "granted", "spent")}
     return row | {"suspended": record["suspended_at"], "created": record["created_at"]}
-
-
-def credit(text: str) -> int:
-    """An amount from the command line; CommandError if it is none."""
-    try:
-        return credits.parse(text)
-    except ValueError as error:
-        raise CommandError(f'"{text}" is no amount: {error}.') from None

@@ -18,7 +18,7 @@ from nijika.ledger.queue import Entry, Queue
 RETRY_SECONDS = 10.0
 """An order whose outcome is unknown is sent again for this long."""
 
-BATCH_MAX = 512
+BATCH_MAX = 192
 HOLDS_MAX = 4096
 """So many holds may wait, half of them of one account; settlements always may: their charges were let in before."""
 
@@ -96,10 +96,14 @@ class Coordinator:
         while True:
             await self._arrived.wait()
             try:
+                # Kept from then on: callers who look for their keys must not stand between a charge and its commit.
                 async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                    while batch := self._take():
-                        await self._send(connection, batch)
-                        pause = 0.05
+                    while not connection.is_closed():
+                        if batch := self._take():
+                            await self._send(connection, batch)
+                            pause = 0.05
+                        else:
+                            await self._arrived.wait()
             except OUTAGE as error:
                 self._complain(error)
             except Exception:

@@ -13,13 +13,18 @@ INVARIANTS = {
          WHERE coalesce(a.held, 0) <> coalesce(c.held, 0)""",
     "spent is the sum captured": """
         SELECT count(*) FROM accounts a
-          FULL JOIN (SELECT account, sum(captured) AS spent FROM charges GROUP BY account) c ON c.account = a.id
+          FULL JOIN (SELECT account, sum(spent) AS spent
+                       FROM (SELECT account, captured AS spent FROM charges
+                              UNION ALL SELECT account, spent FROM usage_daily) s
+                      GROUP BY account) c ON c.account = a.id
          WHERE coalesce(a.spent, 0) <> coalesce(c.spent, 0)""",
     "balances are the replay of the journal": """
         SELECT count(*) FROM accounts a
           FULL JOIN (SELECT account, sum(available) AS available, sum(held) AS held,
                             sum(granted) AS granted, sum(spent) AS spent
-                       FROM journal GROUP BY account) j ON j.account = a.id
+                       FROM (SELECT account, available, held, granted, spent FROM journal
+                              UNION ALL SELECT account, available, 0, granted, spent FROM journal_monthly) e
+                      GROUP BY account) j ON j.account = a.id
          WHERE (coalesce(a.available, 0), coalesce(a.held, 0), coalesce(a.granted, 0), coalesce(a.spent, 0))
             <> (coalesce(j.available, 0), coalesce(j.held, 0), coalesce(j.granted, 0), coalesce(j.spent, 0))""",
     "every charge has its hold entry": """

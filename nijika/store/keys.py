@@ -69,6 +69,11 @@ async def of_account(connection: Connection, account: int) -> list[asyncpg.Recor
     )
 
 
+async def exists(connection: Connection, key: int) -> bool:
+    """Whether there is a key of this id, living or not."""
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT 1 FROM keys WHERE id = $1)", key))
+
+
 async def revoke(connection: Connection, key: int) -> bool:
     """End a key for ever; False if there is no living key of this id."""
     done = await connection.fetchval(

@@ -33,16 +33,23 @@ async def by_day(pool: Pool, account: int, days: int) -> list[asyncpg.Record]:
     """Calls and micro-credits by day (UTC) and route, the newest day first, today among `days`."""
     return await fetch(
         pool,
-        """SELECT (opened_at AT TIME ZONE 'UTC')::date AS day, route,
-                  count(*) FILTER (WHERE state = 'captured') AS captured,
-                  count(*) FILTER (WHERE state = 'refunded') AS refunded,
-                  count(*) FILTER (WHERE state = 'held') AS held,
-                  sum(captured)::bigint AS spent
-             FROM charges
-            WHERE account = $1
-              AND id >= uuid_floor(date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
-                                   - make_interval(days => $2 - 1))
-            GROUP BY 1, 2 ORDER BY 1 DESC, 2""",
+        """SELECT day, route, sum(captured)::bigint AS captured, sum(refunded)::bigint AS refunded,
+                  sum(held)::bigint AS held, sum(spent)::bigint AS spent
+             FROM (SELECT (opened_at AT TIME ZONE 'UTC')::date AS day, route,
+                          count(*) FILTER (WHERE state = 'captured') AS captured,
+                          count(*) FILTER (WHERE state = 'refunded') AS refunded,
+                          count(*) FILTER (WHERE state = 'held') AS held,
+                          sum(captured) AS spent
+                     FROM charges
+                    WHERE account = $1
+                      AND id >= uuid_floor(date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+                                           - make_interval(days => $2 - 1))
+                    GROUP BY 1, 2
+                    UNION ALL
+                   SELECT day, route, captured, refunded, 0, spent
+                     FROM usage_daily
+                    WHERE account = $1 AND day > (now() AT TIME ZONE 'UTC')::date - $2) u
+            GROUP BY day, route ORDER BY day DESC, route""",
         account,
         days,
     )

@@ -140,7 +140,7 @@ CREATE FUNCTION apply_batch(
 ) LANGUAGE plpgsql
 -- A plan made while tables are empty must not be kept for when they are large.
 SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-SET jit = off SET lock_timeout = '250ms'
+SET lock_timeout = '250ms'
 AS $$
 DECLARE
     moment CONSTANT timestamptz := clock_timestamp();
@@ -165,88 +165,92 @@ BEGIN
           FROM (SELECT id FROM accounts WHERE id = ANY (wanted) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) a;
     END IF;
 
-    WITH settled AS (
-        UPDATE charges c
-           SET state = CASE WHEN s.captured IS NULL THEN 'refunded' ELSE 'captured' END,
-               captured = coalesce(s.captured, 0), status = s.status, reason = s.reason, settled_at = moment
-          FROM unnest(s_id, s_account, s_captured, s_status, s_reason, s_digest)
-               AS s(id, account, captured, status, reason, digest)
-         WHERE c.id = s.id AND c.settled_at IS NULL AND c.account = s.account
-           AND (locked IS NULL OR s.account = ANY (locked))
-        RETURNING c.id, c.account, c.key, c.state, c.held, c.captured, c.reason, c.opened_at, c.idempotency_key,
-                  s.digest),
-    entries AS (
-        INSERT INTO journal (id, step, kind, account, available, held, granted, spent, reason)
-        SELECT s.id, 1, CASE s.state WHEN 'captured' THEN 'capture' ELSE 'refund' END,
-               s.account, s.held - s.captured, -s.held, 0, s.captured, s.reason
-          FROM settled s),
-    remembered AS (
-        UPDATE idempotency_keys i SET digest = s.digest
-          FROM settled s
-         WHERE s.idempotency_key IS NOT NULL AND s.digest IS NOT NULL
-           AND i.account = s.account AND i.name = s.idempotency_key AND i.charge = s.id),
-    returned AS (
-        SELECT s.key,
-               coalesce(sum(s.held - s.captured) FILTER (WHERE (s.opened_at AT TIME ZONE 'UTC')::date = k.day), 0) AS day,
-               coalesce(sum(s.held - s.captured) FILTER (
-                   WHERE date_trunc('month', s.opened_at AT TIME ZONE 'UTC')::date = k.month), 0) AS month
-          FROM settled s JOIN caps k ON k.key = s.key
-         WHERE s.held > s.captured
-         GROUP BY s.key),
-    uncapped AS (
-        UPDATE caps k SET day_used = k.day_used - r.day, month_used = k.month_used - r.month
-          FROM returned r WHERE k.key = r.key)
-    SELECT array_agg(t.account), array_agg(t.held), array_agg(t.captured), coalesce(sum(t.charges), 0)
-      INTO t_account, t_held, t_captured, settled
-      FROM (SELECT s.account, sum(s.held)::bigint AS held, sum(s.captured)::bigint AS captured, count(*) AS charges
-              FROM settled s GROUP BY s.account) t;
-    IF settled < cardinality(s_id) THEN
-        -- By an earlier try of the same, by somebody else, or never held.
-        SELECT array_agg(CASE
-                   WHEN c.state = CASE WHEN s.captured IS NULL THEN 'refunded' ELSE 'captured' END
-                        AND c.captured = coalesce(s.captured, 0) THEN 'settled'
-                   WHEN c.state <> 'held' THEN 'lost'
-                   WHEN s.account <> ALL (locked) THEN 'busy'
-                   ELSE 'unknown' END ORDER BY s.n)
-          INTO settle_verdicts
-          FROM unnest(s_id, s_account, s_captured) WITH ORDINALITY AS s(id, account, captured, n)
-          LEFT JOIN charges c ON c.id = s.id AND c.account = s.account;
+    IF cardinality(s_id) > 0 THEN
+        WITH settled AS (
+            UPDATE charges c
+               SET state = CASE WHEN s.captured IS NULL THEN 'refunded' ELSE 'captured' END,
+                   captured = coalesce(s.captured, 0), status = s.status, reason = s.reason, settled_at = moment
+              FROM unnest(s_id, s_account, s_captured, s_status, s_reason, s_digest)
+                   AS s(id, account, captured, status, reason, digest)
+             WHERE c.id = s.id AND c.settled_at IS NULL AND c.account = s.account
+               AND (locked IS NULL OR s.account = ANY (locked))
+            RETURNING c.id, c.account, c.key, c.state, c.held, c.captured, c.reason, c.opened_at, c.idempotency_key,
+                      s.digest),
+        entries AS (
+            INSERT INTO journal (id, step, kind, account, available, held, granted, spent, reason)
+            SELECT s.id, 1, CASE s.state WHEN 'captured' THEN 'capture' ELSE 'refund' END,
+                   s.account, s.held - s.captured, -s.held, 0, s.captured, s.reason
+              FROM settled s),
+        remembered AS (
+            UPDATE idempotency_keys i SET digest = s.digest
+              FROM settled s
+             WHERE s.idempotency_key IS NOT NULL AND s.digest IS NOT NULL
+               AND i.account = s.account AND i.name = s.idempotency_key AND i.charge = s.id),
+        returned AS (
+            SELECT s.key,
+                   coalesce(sum(s.held - s.captured) FILTER (WHERE (s.opened_at AT TIME ZONE 'UTC')::date = k.day), 0) AS day,
+                   coalesce(sum(s.held - s.captured) FILTER (
+                       WHERE date_trunc('month', s.opened_at AT TIME ZONE 'UTC')::date = k.month), 0) AS month
+              FROM settled s JOIN caps k ON k.key = s.key
+             WHERE s.held > s.captured
+             GROUP BY s.key),
+        uncapped AS (
+            UPDATE caps k SET day_used = k.day_used - r.day, month_used = k.month_used - r.month
+              FROM returned r WHERE k.key = r.key)
+        SELECT array_agg(t.account), array_agg(t.held), array_agg(t.captured), coalesce(sum(t.charges), 0)
+          INTO t_account, t_held, t_captured, settled
+          FROM (SELECT s.account, sum(s.held)::bigint AS held, sum(s.captured)::bigint AS captured, count(*) AS charges
+                  FROM settled s GROUP BY s.account) t;
+        IF settled < cardinality(s_id) THEN
+            -- By an earlier try of the same, by somebody else, or never held.
+            SELECT array_agg(CASE
+                       WHEN c.state = CASE WHEN s.captured IS NULL THEN 'refunded' ELSE 'captured' END
+                            AND c.captured = coalesce(s.captured, 0) THEN 'settled'
+                       WHEN c.state <> 'held' THEN 'lost'
+                       WHEN s.account <> ALL (locked) THEN 'busy'
+                       ELSE 'unknown' END ORDER BY s.n)
+              INTO settle_verdicts
+              FROM unnest(s_id, s_account, s_captured) WITH ORDINALITY AS s(id, account, captured, n)
+              LEFT JOIN charges c ON c.id = s.id AND c.account = s.account;
+        END IF;
     END IF;
 
-    -- Ordinary holds need no look at each of them: they are new, and each account can pay for all of its own.
-    SELECT locked IS NULL
-           AND array_remove(h_name, NULL) = '{}'
-           AND NOT EXISTS (SELECT 1 FROM caps WHERE key = ANY (h_key))
-           AND NOT EXISTS (SELECT 1 FROM charges WHERE id = ANY (h_id))
-           AND coalesce(bool_and(coalesce(a.available >= h.total, false)), true)
-      INTO is_plain
-      FROM (SELECT t.account, sum(t.amount) AS total FROM unnest(h_account, h_amount) AS t(account, amount)
-             GROUP BY t.account) h
-      LEFT JOIN accounts a ON a.id = h.account;
+    IF cardinality(h_id) > 0 THEN
+        -- Ordinary holds need no look at each of them: they are new, and each account can pay for all of its own.
+        SELECT locked IS NULL
+               AND array_remove(h_name, NULL) = '{}'
+               AND NOT EXISTS (SELECT 1 FROM caps WHERE key = ANY (h_key))
+               AND NOT EXISTS (SELECT 1 FROM charges WHERE id = ANY (h_id))
+               AND coalesce(bool_and(coalesce(a.available >= h.total, false)), true)
+          INTO is_plain
+          FROM (SELECT t.account, sum(t.amount) AS total FROM unnest(h_account, h_amount) AS t(account, amount)
+                 GROUP BY t.account) h
+          LEFT JOIN accounts a ON a.id = h.account;
 
-    IF NOT is_plain THEN
-        UPDATE accounts a SET available = a.available + t.held - t.captured, held = a.held - t.held,
-                              spent = a.spent + t.captured
-          FROM unnest(t_account, t_held, t_captured) AS t(account, held, captured) WHERE a.id = t.account;
-        t_account := NULL;
-        SELECT d.verdicts, d.amounts, d.notes, d.is_new INTO hold_verdicts, hold_amounts, hold_notes, is_new
-          FROM decide_holds(moment, locked, h_id, h_account, h_key, h_amount, h_route, h_name) d;
-        SELECT array_agg(h.id), array_agg(h.account), array_agg(h.key), array_agg(h.amount), array_agg(h.route),
-               array_agg(h.seconds), array_agg(h.name)
-          INTO h_id, h_account, h_key, h_amount, h_route, h_seconds, h_name
-          FROM unnest(h_id, h_account, h_key, hold_amounts, h_route, h_seconds, h_name, is_new)
-               AS h(id, account, key, amount, route, seconds, name, is_new)
-         WHERE h.is_new;
+        IF NOT is_plain THEN
+            UPDATE accounts a SET available = a.available + t.held - t.captured, held = a.held - t.held,
+                                  spent = a.spent + t.captured
+              FROM unnest(t_account, t_held, t_captured) AS t(account, held, captured) WHERE a.id = t.account;
+            t_account := NULL;
+            SELECT d.verdicts, d.amounts, d.notes, d.is_new INTO hold_verdicts, hold_amounts, hold_notes, is_new
+              FROM decide_holds(moment, locked, h_id, h_account, h_key, h_amount, h_route, h_name) d;
+            SELECT array_agg(h.id), array_agg(h.account), array_agg(h.key), array_agg(h.amount), array_agg(h.route),
+                   array_agg(h.seconds), array_agg(h.name)
+              INTO h_id, h_account, h_key, h_amount, h_route, h_seconds, h_name
+              FROM unnest(h_id, h_account, h_key, hold_amounts, h_route, h_seconds, h_name, is_new)
+                   AS h(id, account, key, amount, route, seconds, name, is_new)
+             WHERE h.is_new;
+        END IF;
+
+        INSERT INTO charges (id, account, key, held, route, owner, opened_at, deadline, idempotency_key)
+        SELECT h.id, h.account, h.key, h.amount, h.route, apply_batch.owner, moment,
+               moment + h.seconds * interval '1 second', h.name
+          FROM unnest(h_id, h_account, h_key, h_amount, h_route, h_seconds, h_name)
+               AS h(id, account, key, amount, route, seconds, name);
+        INSERT INTO journal (id, step, kind, account, available, held, granted, spent)
+        SELECT h.id, 0, 'hold', h.account, -h.amount, h.amount, 0, 0
+          FROM unnest(h_id, h_account, h_amount) AS h(id, account, amount);
     END IF;
-
-    INSERT INTO charges (id, account, key, held, route, owner, opened_at, deadline, idempotency_key)
-    SELECT h.id, h.account, h.key, h.amount, h.route, apply_batch.owner, moment,
-           moment + h.seconds * interval '1 second', h.name
-      FROM unnest(h_id, h_account, h_key, h_amount, h_route, h_seconds, h_name)
-           AS h(id, account, key, amount, route, seconds, name);
-    INSERT INTO journal (id, step, kind, account, available, held, granted, spent)
-    SELECT h.id, 0, 'hold', h.account, -h.amount, h.amount, 0, 0
-      FROM unnest(h_id, h_account, h_amount) AS h(id, account, amount);
 
     WITH changes AS (
         SELECT t.account, sum(t.available)::bigint AS available, sum(t.held)::bigint AS held,

@@ -1,0 +1,235 @@
+"""How many charges a second a ledger takes, and how long a hold and a settlement wait: `make bench-ledger`.
+
+A charge is a hold and a settlement, each committed (fsync on) before the next step. Contenders run one after the other
+in each round, on one PostgreSQL with tables of their own; the table shows medians over the rounds and their ratios.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+import asyncpg
+
+from bench.one_by_one import Statements, Transactions
+from nijika import request_id
+from nijika.credits import MICRO
+from nijika.database import open_pool
+from nijika.ledger import Hold, Ledger, Settlement
+from nijika.ledger.lease import Lease
+from nijika.ledger.verify import verify
+from nijika.local.postgres import running
+from nijika.store.migrate import migrate
+
+CONTENDERS = ("batches", "statements", "transactions")
+PRICE = MICRO // 100
+CONNECTIONS_MAX = 10  # what [database] connections_max is by default
+
+
+class _Ledger(Protocol):
+    async def hold(self, hold: Hold) -> object: ...
+    async def settle(self, order: Settlement) -> object: ...
+
+
+@dataclass
+class Run:
+    """One contender at one load: charges a second, and the milliseconds that each hold and each settlement took."""
+
+    charges: int = 0
+    seconds: float = 0
+    holds: list[float] = field(default_factory=list)
+    settlements: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Load:
+    """`in_flight` calls at once, in all, on `accounts`, from `processes`."""
+
+    accounts: int
+    processes: int
+    in_flight: int
+
+
+def main() -> None:
+    """Measure, print the table, write JSON where it is asked for."""
+    arguments = _arguments()
+    print(_machine(), file=sys.stderr)
+    with (
+        tempfile.TemporaryDirectory(dir=arguments.directory) as directory,
+        running(Path(directory), lasting=True) as url,
+    ):
+        if arguments.flat:
+            _show_flat(url, arguments.flat)
+            return
+        results = {load: _measured(url, load, arguments) for load in _loads()}
+    print(_table(results))
+    if arguments.json:
+        told = [{"load": vars(load), "contenders": result} for load, result in results.items()]
+        arguments.json.write_text(json.dumps({"machine": _machine(), "results": told}, indent=2) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.ledger", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
+    parser.add_argument("--seconds", type=float, default=2, help="for each contender in each round; default: 2")
+    parser.add_argument("--flat", type=float, metavar="SECONDS", help="only the batches, second by second, for so long")
+    parser.add_argument("--directory", type=Path, help="where PostgreSQL keeps its data; the disk counts")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    return parser.parse_args()
+
+
+def _loads() -> Iterator[Load]:
+    for accounts in (1, 1000):
+        for processes in (1, 2):
+            for in_flight in (1, 16, 64, 256):
+                if in_flight >= processes:
+                    yield Load(accounts, processes, in_flight)
+
+
+def _measured(url: str, load: Load, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    runs: dict[str, list[Run]] = {name: [] for name in CONTENDERS}
+    for _ in range(arguments.rounds):
+        for name in CONTENDERS:
+            asyncio.run(_prepare(url, load.accounts))
+            runs[name].append(_in_processes(url, name, load, arguments.seconds))
+            asyncio.run(_check(url))
+    print(f"{load} done", file=sys.stderr)
+    return {name: _figures(of_contender) for name, of_contender in runs.items()}
+
+
+def _in_processes(url: str, name: str, load: Load, seconds: float) -> Run:
+    if load.processes == 1:
+        return asyncio.run(_run(url, name, load.accounts, load.in_flight, seconds))
+    with multiprocessing.get_context("spawn").Pool(load.processes) as pool:
+        share = load.in_flight // load.processes
+        parts = pool.starmap(_run_here, [(url, name, load.accounts, share, seconds)] * load.processes)
+    whole = Run(seconds=max(part.seconds for part in parts))
+    for part in parts:
+        whole.charges += part.charges
+        whole.holds += part.holds
+        whole.settlements += part.settlements
+    return whole
+
+
+def _run_here(url: str, name: str, accounts: int, in_flight: int, seconds: float) -> Run:
+    return asyncio.run(_run(url, name, accounts, in_flight, seconds))
+
+
+async def _run(url: str, name: str, accounts: int, in_flight: int, seconds: float) -> Run:
+    async with await open_pool(url, connections_max=CONNECTIONS_MAX) as pool, Lease(pool, 3600) as lease:
+        batches = Ledger(pool, lease.id)
+        kinds: dict[str, _Ledger] = {
+            "batches": batches,
+            "statements": Statements(pool, lease.id),
+            "transactions": Transactions(pool, lease.id),
+        }
+        run = Run()
+        numbers = count()
+        began = time.perf_counter()
+        await asyncio.gather(*(_call(kinds[name], run, numbers, accounts, began + seconds) for _ in range(in_flight)))
+        run.seconds = time.perf_counter() - began
+        await batches.close()
+    return run
+
+
+async def _call(ledger: _Ledger, run: Run, numbers: "count[int]", accounts: int, until: float) -> None:
+    """One caller: hold, settle, again."""
+    while (began := time.perf_counter()) < until:
+        hold = Hold(request_id.make(), next(numbers) % accounts + 1, 1, "/api/removebg", PRICE, 60)
+        await ledger.hold(hold)
+        held = time.perf_counter()
+        await ledger.settle(Settlement(hold.id, hold.account, PRICE, 200))
+        run.holds.append((held - began) * 1000)
+        run.settlements.append((time.perf_counter() - held) * 1000)
+        run.charges += 1
+
+
+async def _prepare(url: str, accounts: int) -> None:
+    """Empty tables with so many rich accounts."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await migrate(connection)
+    await connection.execute(
+        """WITH rich AS (
+               INSERT INTO accounts (available, granted) SELECT 1e15, 1e15 FROM generate_series(1, $1) RETURNING id)
+           INSERT INTO journal (id, step, kind, account, available, held, granted, spent)
+           SELECT gen_random_uuid(), 0, 'grant', id, 1e15, 0, 1e15, 0 FROM rich""",
+        accounts,
+    )
+    await connection.execute("CHECKPOINT")
+    await connection.close()
+
+
+async def _check(url: str) -> None:
+    """Figures of a ledger that does not add up are worth nothing."""
+    connection = await asyncpg.connect(url)
+    violations = {name: found for name, found in (await verify(connection)).items() if found}
+    await connection.close()
+    assert not violations, violations
+
+
+def _figures(runs: list[Run]) -> dict[str, float]:
+    rates = [run.charges / run.seconds for run in runs]
+    return {
+        "charges": statistics.median(rates),
+        "lowest": min(rates),
+        "highest": max(rates),
+        "hold_p50": statistics.median(_quantile(run.holds, 50) for run in runs),
+        "hold_p99": statistics.median(_quantile(run.holds, 99) for run in runs),
+        "settle_p50": statistics.median(_quantile(run.settlements, 50) for run in runs),
+        "settle_p99": statistics.median(_quantile(run.settlements, 99) for run in runs),
+    }
+
+
+def _quantile(milliseconds: list[float], percent: int) -> float:
+    ordered = sorted(milliseconds)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+
+def _table(results: dict[Load, dict[str, dict[str, float]]]) -> str:
+    lines = [
+        "| accounts | processes | in flight | contender | charges/s (lowest-highest) | ratio | hold ms | settle ms |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for load, contenders in results.items():
+        for name, figures in contenders.items():
+            ratio = figures["charges"] / contenders["statements"]["charges"]
+            lines.append(
+                f"| {load.accounts} | {load.processes} | {load.in_flight} | {name} "
+                f"| {figures['charges']:,.0f} ({figures['lowest']:,.0f}-{figures['highest']:,.0f}) | {ratio:.2f} "
+                f"| {figures['hold_p50']:.2f} / {figures['hold_p99']:.2f} "
+                f"| {figures['settle_p50']:.2f} / {figures['settle_p99']:.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def _show_flat(url: str, seconds: float) -> None:
+    """Second by second, on one account: tables that bloat show as a rate that falls."""
+    asyncio.run(_prepare(url, 1))
+    rates = []
+    for number in range(int(seconds)):
+        run = asyncio.run(_run(url, "batches", 1, 256, 1))
+        rates.append(run.charges / run.seconds)
+        print(f"{number + 1:4} s  {rates[-1]:8,.0f} charges/s")
+    asyncio.run(_check(url))
+    quarter = max(1, len(rates) // 4)
+    print(f"last quarter / first quarter: {sum(rates[-quarter:]) / sum(rates[:quarter]):.2f}")
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    main()
