@@ -1,10 +1,10 @@
-# The three commands of this repository: make demo, make test, make check.
+# The commands of this repository: make demo, make test, make check, make crash; make bench-ledger measures.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check crash bench-ledger format lock clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m nijika demo
@@ -17,6 +17,13 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Longer, or again: make crash CRASH="--seconds 600 --seed 7"
+crash: $(VENV)/.dev
+	$(BIN)/python -m tests.crash $(CRASH)
+
+bench-ledger: $(VENV)/.dev
+	$(BIN)/python -m bench.ledger $(BENCH)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

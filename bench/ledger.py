@@ -65,9 +65,11 @@ def main() -> None:
     """Measure, print the table, write JSON where it is asked for."""
     arguments = _arguments()
     print(_machine(), file=sys.stderr)
+    # PostgreSQL's own way to make a commit wait: what a disk does whose flush takes this long.
+    slow = {"commit_delay": str(int(arguments.flush_ms * 1000)), "commit_siblings": "0"}
     with (
         tempfile.TemporaryDirectory(dir=arguments.directory) as directory,
-        running(Path(directory), lasting=True) as url,
+        running(Path(directory), lasting=True, settings=slow if arguments.flush_ms else {}) as url,
     ):
         if arguments.flat:
             _show_flat(url, arguments.flat)
@@ -84,6 +86,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument("--seconds", type=float, default=2, help="for each contender in each round; default: 2")
     parser.add_argument("--flat", type=float, metavar="SECONDS", help="only the batches, second by second, for so long")
+    parser.add_argument(
+        "--flush-ms", type=float, default=0, metavar="N", help="as on a disk that takes longer to flush"
+    )
     parser.add_argument("--directory", type=Path, help="where PostgreSQL keeps its data; the disk counts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser.parse_args()
@@ -158,7 +163,7 @@ async def _call(ledger: _Ledger, run: Run, numbers: "count[int]", accounts: int,
 async def _prepare(url: str, accounts: int) -> None:
     """Empty tables with so many rich accounts."""
     connection = await asyncpg.connect(url)
-    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.execute("DROP SCHEMA IF EXISTS archive CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     await migrate(connection)
     await connection.execute(
         """WITH rich AS (

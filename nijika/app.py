@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware as MiddlewareOfAiohttp
 
 from nijika.config import Config, UpstreamSettings
-from nijika.database import open_pool
+from nijika.database import OUTAGE, open_pool, unreachable
 from nijika.ledger import Ledger
 from nijika.ledger.lease import Lease
 from nijika.ledger.sweeper import Sweeper
@@ -105,9 +105,12 @@ def _resources(
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            pool = await open_pool(database_url, connections_max=config.database.connections_max)
-            app[POOL] = await stack.enter_async_context(pool)
-            lease = app[LEASE] = await stack.enter_async_context(Lease(app[POOL], config.ledger.lease_seconds))
+            try:
+                pool = await open_pool(database_url, connections_max=config.database.connections_max)
+                app[POOL] = await stack.enter_async_context(pool)
+                lease = app[LEASE] = await stack.enter_async_context(Lease(app[POOL], config.ledger.lease_seconds))
+            except OUTAGE as error:
+                raise unreachable(error) from None
             app[LEDGER] = Ledger(app[POOL], lease.id, fenced=lease.lose)
             stack.push_async_callback(app[LEDGER].close)
             await stack.enter_async_context(_running(Sweeper(app[POOL], lease, app[LEDGER]).run()))

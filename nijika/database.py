@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
+from nijika.errors import StartError
+
 if TYPE_CHECKING:
     # Generic in their stubs only.
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
@@ -30,6 +32,11 @@ OUTAGE = (
     asyncpg.InvalidCatalogNameError,  # a restore is under way
 )
 """The database is away or overwhelmed, and what was asked may or may not have happened."""
+
+
+def unreachable(error: BaseException) -> StartError:
+    """The sentence for an operator whose database is away."""
+    return StartError(f"The database cannot be reached: {error or type(error).__name__}. See [database] url.")
 
 
 async def open_pool(url: str, *, connections_max: int) -> Pool:

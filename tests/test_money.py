@@ -195,6 +195,28 @@ async def test_who_hangs_up_after_the_upload_is_charged_for_the_work(
     assert (await customer.settled())["spent"] == "1"
 
 
+async def test_on_a_route_that_cancels_who_hangs_up_after_the_upload_pays_nothing_and_the_work_stops(
+    start: Start, upstream: Upstream
+) -> None:
+    route = (
+        '[[routes]]\nuse = "proxy"\npath = "/api/removebg"\nupstream = "worker"\ntarget = "/v1/cutout"\nprice = "1"\n'
+    )
+    upstream.plan(WORKER, faults.unanswered)
+    table = upstream_table(upstream.url)
+    async with start(configuration(table, routes=route + 'on_disconnect = "cancel"\n')) as gateway:
+        customer = await gateway.customer()
+
+        async with raw.connect(gateway.url) as client:
+            await client.send(post(customer))
+            await upstream.until(lambda: len(upstream.seen) == 1 and upstream.seen[0].complete)
+            client.reset()
+
+        assert (await customer.settled())["available"] == "100"
+        assert await gateway.pool.fetchval("SELECT reason FROM charges") == "caller-gone"
+        await upstream.until(lambda: upstream.seen[0].hung_up)
+        assert await gateway.violations() == {}
+
+
 async def test_who_drops_within_the_upload_is_not_charged_and_the_worker_sees_no_whole_body(
     gateway: Gateway, customer: Customer, upstream: Upstream
 ) -> None:

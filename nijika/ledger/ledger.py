@@ -45,7 +45,14 @@ class Ledger:
         -Reused or -Done if that call was made already; LedgerBusy or LedgerUnavailable if the database does not
         keep up or answer, and then nothing may be forwarded.
         """
-        outcome = await self._coordinator.put(hold)
+        answer = self._coordinator.put(hold)
+        try:
+            outcome = await answer
+        except asyncio.CancelledError:
+            if not answer.cancelled() and answer.exception() is None and answer.result().verdict == "held":
+                # It was made in the very moment in which its caller left.
+                self._abandoned(hold)
+            raise
         if outcome.verdict != "held":
             raise _refusal(hold, outcome)
         if hold.fingerprint is not None and outcome.notes is not None:

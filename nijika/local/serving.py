@@ -12,7 +12,7 @@ import asyncpg
 from nijika.app import build
 from nijika.config import Config
 from nijika.connection import Patience
-from nijika.database import OUTAGE
+from nijika.database import OUTAGE, unreachable
 from nijika.errors import StartError
 from nijika.server import listening, parser_is_compiled
 from nijika.state import LEASE
@@ -51,7 +51,7 @@ async def bring_up_to_date(database_url: str) -> None:
     try:
         connection = await asyncpg.connect(database_url, timeout=10)
     except (*OUTAGE, asyncpg.PostgresError) as error:
-        raise StartError(f"The database cannot be reached: {error}. See [database] url.") from None
+        raise unreachable(error) from None
     try:
         for name in await migrate(connection):
             log.info("applied migration %s", name)

@@ -403,6 +403,21 @@ def test_keys_are_added_listed_and_revoked(beside: Folder, url: str) -> None:
     assert second not in table
 
 
+def test_a_key_can_be_capped_when_it_is_made_and_later(beside: Folder) -> None:
+    make_user(beside, "capped")
+
+    beside.json("key", "add", "capped", "--name", "small", "--per-day", "0.5", "--per-month", "10")
+    made = beside.json("key", "list", "capped")
+    capped = beside.run("key", "cap", str(made[0]["id"]), "--per-day", "2")
+    freed = beside.json("key", "cap", str(made[1]["id"]))
+    listed = beside.json("key", "list", "capped")
+
+    assert [(row["per_day"], row["per_month"]) for row in made] == [(None, None), ("0.5", "10")]
+    assert capped.out == f"Key {made[0]['id']} may spend 2 a day.\n"
+    assert freed == {"key": made[1]["id"], "per_day": None, "per_month": None}
+    assert [(row["per_day"], row["per_month"]) for row in listed] == [("2", None), (None, None)]
+
+
 def test_credits_are_granted_to_the_last_millionth(beside: Folder, url: str) -> None:
     made = make_user(beside, "rich", "--credits", "0.1")
 
@@ -440,6 +455,10 @@ REFUSED: list[list[str]] = [
     ["credits", "grant", "nobody", "1", "--reason", "x"],
     *(["credits", "grant", "taken", amount, "--reason", "x"] for amount in ("0", "-1", "1e3", "0.0000001", "")),
     ["key", "revoke", "999999"],
+    ["key", "cap", "999999", "--per-day", "1"],
+    ["key", "add", "taken", "--per-month", "1e3"],
+    ["ledger", "show", "00000000-0000-7000-8000-000000000000"],
+    ["ledger", "archive", "--before", "2999-01"],
     ["key", "revoke", "99999999999999999999"],
     ["key", "revoke", "-1"],
     ["user", "add", " "],
@@ -488,6 +507,41 @@ def test_ledger_verify_counts_zeros_and_fails_after_sabotage(beside: Folder) -> 
         "balances are the replay of the journal": 1
     }
     assert "     1  balances are the replay of the journal\n" in broken_text.out
+
+
+def test_open_charges_and_single_ones_can_be_looked_at(beside: Folder) -> None:
+    account = make_user(beside, "looked at", "--credits", "1")["account"]
+    charge = "01a20827-a218-7632-9bd4-34db669ada06"
+    beside.sql(
+        f"UPDATE accounts SET available = available - 250000, held = 250000 WHERE id = {account}",
+        "INSERT INTO charges (id, account, key, held, route, owner, opened_at, deadline) VALUES "
+        f"('{charge}', {account}, 1, 250000, '/api/removebg', (SELECT id FROM instances LIMIT 1), "
+        "now() - interval '90 seconds', now() + interval '1 hour')",
+        "INSERT INTO journal (id, step, kind, account, available, held, granted, spent) "
+        f"VALUES ('{charge}', 0, 'hold', {account}, -250000, 250000, 0, 0)",
+    )
+
+    stuck = beside.json("ledger", "stuck")
+    table = beside.run("ledger", "stuck").out
+    shown = beside.json("ledger", "show", charge)
+    text = beside.run("ledger", "show", charge).out
+
+    assert [(row["id"], row["held"], row["account"], row["owner_state"]) for row in stuck] == [
+        (charge, "0.25", account, "alive")
+    ]
+    assert stuck[0]["age_seconds"] >= 90
+    assert stuck[0]["owner"] in table
+    assert (shown["charge"]["state"], shown["charge"]["held"]) == ("held", "0.25")
+    assert [(entry["kind"], entry["available"]) for entry in shown["journal"]] == [("hold", "-0.25")]
+    assert "/api/removebg" in text
+
+
+@pytest.mark.parametrize("arguments", [["show", "nonsense"], ["archive", "--before", "yesterday"], ["archive"]])
+def test_a_ledger_command_with_nonsense_is_wrong_usage(folder: Folder, arguments: list[str]) -> None:
+    done = folder.usages([["ledger", *arguments]])[0]
+
+    assert done.status == 2
+    assert "nonsense" in done.err or "yesterday" in done.err or "--before" in done.err
 
 
 def test_commands_at_once_all_succeed(beside: Folder) -> None:

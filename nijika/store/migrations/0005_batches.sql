@@ -21,7 +21,7 @@ DECLARE
     former    record;
     cap       caps;
     claimed   boolean;
-    account   bigint := 0;
+    current   bigint := 0;
     remaining bigint;
     verdict   text;
 BEGIN
@@ -34,8 +34,8 @@ BEGIN
                  WITH ORDINALITY AS h(id, account, key, amount, route, name, n)
          ORDER BY h.account, h.n
     LOOP
-        IF hold.account <> account THEN
-            account := hold.account;
+        IF hold.account <> current THEN
+            current := hold.account;
             SELECT a.available INTO remaining FROM accounts a WHERE a.id = hold.account;
         END IF;
         IF remaining IS NULL THEN
@@ -61,7 +61,9 @@ BEGIN
         verdict := 'held';
         claimed := false;
         IF hold.name IS NOT NULL THEN
-            SELECT i.*, c.state INTO former
+            -- A charge that is not there yet is one of this very batch; one that is not there any more is archived.
+            SELECT i.*, coalesce(c.state, CASE WHEN i.created_at > moment - interval '24 hours' THEN 'held'
+                                               ELSE 'refunded' END) AS state INTO former
               FROM idempotency_keys i LEFT JOIN charges c ON c.id = i.charge
              WHERE i.account = hold.account AND i.name = hold.name;
             claimed := FOUND AND (former.state = 'held' OR former.created_at > moment - interval '24 hours')
@@ -207,7 +209,8 @@ BEGIN
                        WHEN c.state = CASE WHEN s.captured IS NULL THEN 'refunded' ELSE 'captured' END
                             AND c.captured = coalesce(s.captured, 0) THEN 'settled'
                        WHEN c.state <> 'held' THEN 'lost'
-                       WHEN s.account <> ALL (locked) THEN 'busy'
+                       WHEN s.account <> ALL (locked)
+                            AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = s.account) THEN 'busy'
                        ELSE 'unknown' END ORDER BY s.n)
               INTO settle_verdicts
               FROM unnest(s_id, s_account, s_captured) WITH ORDINALITY AS s(id, account, captured, n)
