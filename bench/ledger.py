@@ -7,58 +7,18 @@ in each round, on one PostgreSQL with tables of their own; the table shows media
 import argparse
 import asyncio
 import json
-import multiprocessing
 import os
 import platform
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
-from typing import Protocol
 
-import asyncpg
-
-from bench.one_by_one import Statements, Transactions
-from nijika import request_id
-from nijika.credits import MICRO
-from nijika.database import open_pool
-from nijika.ledger import Hold, Ledger, Settlement
-from nijika.ledger.lease import Lease
-from nijika.ledger.verify import verify
+from bench.charges import Load, Run, check, measure, prepare, run_one
 from nijika.local.postgres import running
-from nijika.store.migrate import migrate
 
 CONTENDERS = ("batches", "statements", "transactions")
-PRICE = MICRO // 100
-CONNECTIONS_MAX = 10  # what [database] connections_max is by default
-
-
-class _Ledger(Protocol):
-    async def hold(self, hold: Hold) -> object: ...
-    async def settle(self, order: Settlement) -> object: ...
-
-
-@dataclass
-class Run:
-    """One contender at one load: charges a second, and the milliseconds that each hold and each settlement took."""
-
-    charges: int = 0
-    seconds: float = 0
-    holds: list[float] = field(default_factory=list)
-    settlements: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Load:
-    """`in_flight` calls at once, in all, on `accounts`, from `processes`."""
-
-    accounts: int
-    processes: int
-    in_flight: int
 
 
 def main() -> None:
@@ -106,82 +66,11 @@ def _measured(url: str, load: Load, arguments: argparse.Namespace) -> dict[str, 
     runs: dict[str, list[Run]] = {name: [] for name in CONTENDERS}
     for _ in range(arguments.rounds):
         for name in CONTENDERS:
-            asyncio.run(_prepare(url, load.accounts))
-            runs[name].append(_in_processes(url, name, load, arguments.seconds))
-            asyncio.run(_check(url))
+            asyncio.run(prepare(url, load.accounts))
+            runs[name].append(measure(url, name, load, arguments.seconds))
+            asyncio.run(check(url))
     print(f"{load} done", file=sys.stderr)
     return {name: _figures(of_contender) for name, of_contender in runs.items()}
-
-
-def _in_processes(url: str, name: str, load: Load, seconds: float) -> Run:
-    if load.processes == 1:
-        return asyncio.run(_run(url, name, load.accounts, load.in_flight, seconds))
-    with multiprocessing.get_context("spawn").Pool(load.processes) as pool:
-        share = load.in_flight // load.processes
-        parts = pool.starmap(_run_here, [(url, name, load.accounts, share, seconds)] * load.processes)
-    whole = Run(seconds=max(part.seconds for part in parts))
-    for part in parts:
-        whole.charges += part.charges
-        whole.holds += part.holds
-        whole.settlements += part.settlements
-    return whole
-
-
-def _run_here(url: str, name: str, accounts: int, in_flight: int, seconds: float) -> Run:
-    return asyncio.run(_run(url, name, accounts, in_flight, seconds))
-
-
-async def _run(url: str, name: str, accounts: int, in_flight: int, seconds: float) -> Run:
-    async with await open_pool(url, connections_max=CONNECTIONS_MAX) as pool, Lease(pool, 3600) as lease:
-        batches = Ledger(pool, lease.id)
-        kinds: dict[str, _Ledger] = {
-            "batches": batches,
-            "statements": Statements(pool, lease.id),
-            "transactions": Transactions(pool, lease.id),
-        }
-        run = Run()
-        numbers = count()
-        began = time.perf_counter()
-        await asyncio.gather(*(_call(kinds[name], run, numbers, accounts, began + seconds) for _ in range(in_flight)))
-        run.seconds = time.perf_counter() - began
-        await batches.close()
-    return run
-
-
-async def _call(ledger: _Ledger, run: Run, numbers: "count[int]", accounts: int, until: float) -> None:
-    """One caller: hold, settle, again."""
-    while (began := time.perf_counter()) < until:
-        hold = Hold(request_id.make(), next(numbers) % accounts + 1, 1, "/api/removebg", PRICE, 60)
-        await ledger.hold(hold)
-        held = time.perf_counter()
-        await ledger.settle(Settlement(hold.id, hold.account, PRICE, 200))
-        run.holds.append((held - began) * 1000)
-        run.settlements.append((time.perf_counter() - held) * 1000)
-        run.charges += 1
-
-
-async def _prepare(url: str, accounts: int) -> None:
-    """Empty tables with so many rich accounts."""
-    connection = await asyncpg.connect(url)
-    await connection.execute("DROP SCHEMA IF EXISTS archive CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    await migrate(connection)
-    await connection.execute(
-        """WITH rich AS (
-               INSERT INTO accounts (available, granted) SELECT 1e15, 1e15 FROM generate_series(1, $1) RETURNING id)
-           INSERT INTO journal (id, step, kind, account, available, held, granted, spent)
-           SELECT gen_random_uuid(), 0, 'grant', id, 1e15, 0, 1e15, 0 FROM rich""",
-        accounts,
-    )
-    await connection.execute("CHECKPOINT")
-    await connection.close()
-
-
-async def _check(url: str) -> None:
-    """Figures of a ledger that does not add up are worth nothing."""
-    connection = await asyncpg.connect(url)
-    violations = {name: found for name, found in (await verify(connection)).items() if found}
-    await connection.close()
-    assert not violations, violations
 
 
 def _figures(runs: list[Run]) -> dict[str, float]:
@@ -221,13 +110,13 @@ def _table(results: dict[Load, dict[str, dict[str, float]]]) -> str:
 
 def _show_flat(url: str, seconds: float) -> None:
     """Second by second, on one account: tables that bloat show as a rate that falls."""
-    asyncio.run(_prepare(url, 1))
+    asyncio.run(prepare(url, 1))
     rates = []
     for number in range(int(seconds)):
-        run = asyncio.run(_run(url, "batches", 1, 256, 1))
+        run = asyncio.run(run_one(url, "batches", 1, 256, 1))
         rates.append(run.charges / run.seconds)
         print(f"{number + 1:4} s  {rates[-1]:8,.0f} charges/s")
-    asyncio.run(_check(url))
+    asyncio.run(check(url))
     quarter = max(1, len(rates) // 4)
     print(f"last quarter / first quarter: {sum(rates[-quarter:]) / sum(rates[:quarter]):.2f}")
 

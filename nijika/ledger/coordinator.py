@@ -13,15 +13,13 @@ from nijika.database import ACQUIRE_SECONDS, OUTAGE, Connection, Pool
 from nijika.errors import LedgerBusy, LedgerUnavailable
 from nijika.ledger.batch import apply
 from nijika.ledger.orders import Hold, Order, Outcome
-from nijika.ledger.queue import Entry, Queue
+from nijika.ledger.queue import Entry
+from nijika.ledger.waiting import Waiting
 
 RETRY_SECONDS = 10.0
 """An order whose outcome is unknown is sent again for this long."""
 
 BATCH_MAX = 192
-HOLDS_MAX = 4096
-"""So many holds may wait, half of them of one account; settlements always may: their charges were let in before."""
-
 WARY_SECONDS = 1.0
 BUSY_SECONDS = 0.01
 LOG_SECONDS = 5.0
@@ -45,8 +43,7 @@ class Coordinator:
         self._owner = owner
         self._abandoned = abandoned
         self._fenced = fenced
-        self._settlements = Queue()
-        self._holds = Queue()
+        self._waiting = Waiting()
         self._aside = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -62,16 +59,13 @@ class Coordinator:
         To cancel the future of a hold withdraws it, or gives it back; that of anything else is done all the same.
         """
         loop = asyncio.get_running_loop()
-        queue = self._queue(order)
-        if queue is self._holds and (
-            len(queue) >= HOLDS_MAX or queue.waiting(order.account) >= HOLDS_MAX // 2  # leave room for the others
-        ):
+        if not self._waiting.has_room(order):
             raise LedgerBusy
         entry = Entry(order, loop.time() + seconds)
         if self._is_over:
             self._fail(entry, LedgerUnavailable())
             return entry.outcome
-        queue.put(entry)
+        self._waiting.put(entry)
         self._arrived.set()
         self._idle.clear()
         if self._task is None:
@@ -86,7 +80,7 @@ class Coordinator:
             async with asyncio.timeout(RETRY_SECONDS):
                 await self._idle.wait()
         except TimeoutError:
-            log.error("the database does not answer; %d orders are given up", len(self._settlements) + len(self._holds))
+            log.error("the database does not answer; %d orders are given up", len(self._waiting))
         self._task.cancel()
         await asyncio.wait([self._task])
         self._end()
@@ -115,28 +109,16 @@ class Coordinator:
             pause = min(pause * 2, 1.0)
 
     def _take(self) -> list[Entry]:
-        """The next batch, settlements first: what they give back can be held at once."""
         number = BATCH_MAX
         if self._alone:
             self._alone -= 1
             number = 1
-        batch: dict[tuple[type[Order], UUID], Entry] = {}
-        again = []
-        for queue in (self._settlements, self._holds):
-            for entry in queue.take(number - len(batch)):
-                name = type(entry.order), entry.order.id
-                if name in batch:
-                    again.append(entry)
-                elif isinstance(entry.order, Hold) and entry.outcome.cancelled() and not entry.sent:
-                    continue
-                else:
-                    batch[name] = entry
-        self._put_back(again)
-        if not batch and not again:
+        batch = self._waiting.take(number)
+        if not batch and not self._waiting:
             self._arrived.clear()
             if not self._aside:
                 self._idle.set()
-        return list(batch.values())
+        return batch
 
     async def _send(self, connection: Connection, batch: list[Entry]) -> None:
         """One batch; if its outcome is unknown all of it waits for the next one."""
@@ -189,16 +171,12 @@ class Coordinator:
             self._end()
 
     def _put_back(self, entries: list[Entry]) -> None:
-        for queue in (self._settlements, self._holds):
-            queue.put_back([entry for entry in entries if self._queue(entry.order) is queue])
-        if entries:
-            self._arrived.set()
+        self._waiting.put_back(entries)
+        self._arrived.set()
 
     def _expire(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for queue in (self._settlements, self._holds):
-            for entry in queue.take_expired(now):
-                self._fail(entry, LedgerUnavailable())
+        for entry in self._waiting.take_expired(asyncio.get_running_loop().time()):
+            self._fail(entry, LedgerUnavailable())
 
     def _fail(self, entry: Entry, error: Exception) -> None:
         if not entry.outcome.done():
@@ -213,12 +191,8 @@ class Coordinator:
 
     def _end(self) -> None:
         self._is_over = True
-        for queue in (self._settlements, self._holds):
-            for entry in queue.take(len(queue)):
-                self._fail(entry, LedgerUnavailable())
-
-    def _queue(self, order: Order) -> Queue:
-        return self._holds if isinstance(order, Hold) else self._settlements
+        for entry in self._waiting.take_all():
+            self._fail(entry, LedgerUnavailable())
 
     def _complain(self, error: BaseException) -> None:
         """One line in LOG_SECONDS: an outage fails every call."""

@@ -10,7 +10,7 @@ import pytest
 
 from nijika import request_id
 from nijika.errors import InsufficientCredits, LedgerBusy, LedgerUnavailable
-from nijika.ledger import Hold, Ledger, Settlement, coordinator
+from nijika.ledger import Hold, Ledger, Settlement, coordinator, waiting
 from tests.ledger.conftest import Bank, hold_of
 
 
@@ -231,7 +231,7 @@ async def test_a_capture_whose_caller_left_is_made_all_the_same(bank: Bank) -> N
 async def test_too_many_waiting_holds_are_refused_and_one_account_never_takes_all_room(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coordinator, "HOLDS_MAX", 10)
+    monkeypatch.setattr(waiting, "HOLDS_MAX", 10)
     crowded, _ = await bank.account(1000)
     other, _ = await bank.account(1000)
     gate = asyncio.Event()
@@ -257,7 +257,7 @@ async def test_too_many_waiting_holds_are_refused_and_one_account_never_takes_al
 async def test_settlements_are_never_refused_for_want_of_room(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     account, _ = await bank.account(1000)
     charges = await asyncio.gather(*(bank.ledger.hold(hold_of(account)) for _ in range(20)))
-    monkeypatch.setattr(coordinator, "HOLDS_MAX", 1)
+    monkeypatch.setattr(waiting, "HOLDS_MAX", 1)
 
     await asyncio.gather(*(charge.capture(10, status=200) for charge in charges))
 
