@@ -75,16 +75,19 @@ class Fetcher:
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether an address belongs to the public internet, and an IPv4 address inside it too (RFC 3056, 4380, 6052)."""
+    """Whether an address belongs to the public internet, and an IPv4 address inside it too (RFC 4291, 6052).
+
+    Tunnels of old (6to4: RFC 7526, Teredo) lead anywhere, and versions of Python differ about them: never public.
+    """
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast
     if address.ipv4_mapped:
         return is_public(address.ipv4_mapped)
     if address in _NAT64:
         return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    if address not in _GLOBAL_UNICAST or not address.is_global:
+    if address.sixtofour is not None or address.teredo is not None:
         return False
-    return all(is_public(inner) for inner in (address.sixtofour, *(address.teredo or ())) if inner)
+    return address in _GLOBAL_UNICAST and address.is_global
 
 
 class _CheckingResolver(AbstractResolver):
