@@ -20,7 +20,7 @@ RETRY_SECONDS = 10.0
 """An order whose outcome is unknown is sent again for this long."""
 
 BATCH_MAX = 192
-WARY_SECONDS = 1.0
+WARY_SECONDS, WARY_SECONDS_MAX = 1.0, 16.0
 BUSY_SECONDS = 0.01
 LOG_SECONDS = 5.0
 
@@ -50,7 +50,8 @@ class Coordinator:
         self._task: asyncio.Task[None] | None = None
         self._is_over = False
         self._alone = 0
-        self._wary_until = 0.0
+        self._wary_seconds = WARY_SECONDS
+        self._wary_until = float("-inf")
         self._quiet_until = 0.0
 
     def put(self, order: Order, seconds: float = RETRY_SECONDS) -> asyncio.Future[Outcome]:
@@ -129,8 +130,7 @@ class Coordinator:
             orders = [entry.order for entry in batch]
             outcomes = await apply(connection, self._owner, orders, patient=clock() >= self._wary_until)
         except asyncpg.LockNotAvailableError:
-            # Somebody else has one of the accounts for long; the next batches go on without those.
-            self._wary_until = clock() + WARY_SECONDS
+            self._be_wary(clock())
             self._put_back(batch)
             self._expire()
         except (*OUTAGE, asyncio.CancelledError):
@@ -148,6 +148,12 @@ class Coordinator:
         else:
             self._answer(batch, outcomes)
 
+    def _be_wary(self, now: float) -> None:
+        """Somebody has one of the accounts for long: go on without those that are locked, longer if it is so again."""
+        is_again = now < self._wary_until + WARY_SECONDS
+        self._wary_seconds = min(self._wary_seconds * 2, WARY_SECONDS_MAX) if is_again else WARY_SECONDS
+        self._wary_until = now + self._wary_seconds
+
     def _answer(self, batch: list[Entry], outcomes: list[Outcome]) -> None:
         busy = []
         for entry, outcome in zip(batch, outcomes, strict=True):
@@ -158,10 +164,8 @@ class Coordinator:
             elif isinstance(entry.order, Hold) and outcome.verdict == "held":
                 self._abandoned(entry.order)
         if busy:
-            loop = asyncio.get_running_loop()
-            self._wary_until = loop.time() + WARY_SECONDS
             self._aside += len(busy)
-            loop.call_later(BUSY_SECONDS, self._come_back, busy)
+            asyncio.get_running_loop().call_later(BUSY_SECONDS, self._come_back, busy)
 
     def _come_back(self, busy: list[Entry]) -> None:
         self._aside -= len(busy)

@@ -228,6 +228,28 @@ async def test_a_capture_whose_caller_left_is_made_all_the_same(bank: Bank) -> N
     assert await bank.balances(account) == (990, 0, 10)
 
 
+async def test_a_locked_account_waits_alone_and_is_served_once_it_is_free(bank: Bank) -> None:
+    (locked, _), (free, _) = await bank.account(1000), await bank.account(1000)
+    charge = await bank.ledger.hold(hold_of(locked))
+
+    async with bank.pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE", locked)
+            waiting = [
+                asyncio.create_task(bank.ledger.hold(hold_of(locked))),
+                asyncio.create_task(charge.capture(10, status=200)),
+            ]
+            for _ in range(5):
+                served = await bank.ledger.hold(hold_of(free))
+                await served.capture(10, status=200)
+            assert not any(task.done() for task in waiting)
+        await asyncio.gather(*waiting)
+
+    assert await bank.balances(free) == (950, 0, 50)
+    assert await bank.balances(locked) == (980, 10, 10)
+    assert await bank.violations() == {}
+
+
 async def test_too_many_waiting_holds_are_refused_and_one_account_never_takes_all_room(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
