@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from nijika import request_id
-from nijika.delivery import Deliveries
+from nijika.delivery import Delivery
 from nijika.errors import BadRequest, Problem, RequestTimeout
 from nijika.ledger import CALLER_GONE
 from nijika.logs import Malformed
@@ -34,7 +34,7 @@ class Patience:
 class Connection(RequestHandler):
     """A caller's connection: a head that does not end, and output that nobody reads, end it."""
 
-    __slots__ = ("_deliveries", "_head_timer", "_malformed", "_patience", "_socket", "_unread", "_write_timer")
+    __slots__ = ("_delivery", "_head_timer", "_malformed", "_patience", "_socket", "_unread", "_write_timer")
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Connection(RequestHandler):
         self._write_timer: asyncio.TimerHandle | None = None
         self._socket: asyncio.Transport | None = None
         self._unread = 0
-        self._deliveries = Deliveries(self._unread_bytes)
+        self._delivery = Delivery(self._unread_bytes)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Any output that the kernel does not take counts as unread, so that the write timer sees all of it."""
@@ -62,7 +62,7 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """No timer outlives its connection, and no work that nobody pays for."""
-        self._deliveries.end(exc)
+        self._delivery.end(exc)
         self._stop_head_timer()
         self._stop_write_timer()
         request, task = self._current_request, self._task_handler
@@ -74,10 +74,13 @@ class Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Once a caller has the whole answer, whoever waits for that is told."""
+        """Whoever waits for the caller to have the whole answer is told; until then nothing else happens here.
+
+        The connection is not closed before, and a request behind this one does not find it undelivered.
+        """
         response, has_left = await super().finish_response(request, resp, start_time)
-        if DELIVERED in request and not has_left and self.transport is not None:
-            self._deliveries.tell(request[DELIVERED])
+        if DELIVERED in request:
+            request[DELIVERED](not has_left and await self._delivery.arrives(self._patience.write))
         return response, has_left
 
     def data_received(self, data: bytes) -> None:
@@ -164,8 +167,10 @@ class Connection(RequestHandler):
 
 
 def _is_finished(request: web.BaseRequest) -> bool:
-    """Whether its work goes on without its caller."""
-    return BILL in request and request[MATCH].route.on_disconnect == "finish"
+    """Whether its work goes on without its caller; who has some of the answer pays for all of it."""
+    if BILL not in request:
+        return False
+    return request[MATCH].route.on_disconnect == "finish" or request.writer.output_size > 0
 
 
 def _plain(problem: Problem) -> web.Response:

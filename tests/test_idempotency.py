@@ -40,8 +40,9 @@ def post(customer: Customer, body: bytes = b"picture", *, length: int | None = N
 
 
 async def until_delivered(gateway: Gateway) -> None:
+    """Until it is known whether each answer has arrived."""
     async with asyncio.timeout(10):
-        while await gateway.pool.fetchval("SELECT count(*) FROM idempotency_keys WHERE delivered_at IS NULL"):
+        while await gateway.pool.fetchval("SELECT count(*) FROM idempotency_keys WHERE delivered IS NULL"):
             await asyncio.sleep(0.01)
 
 
@@ -56,6 +57,7 @@ async def paid_but_cut(gateway: Gateway, customer: Customer, upstream: Upstream,
     await asyncio.sleep(0.05)
     gate.set()
     await customer.settled()
+    await until_delivered(gateway)
     upstream.plan(WORKER, answers.answer(200, b"cut-out"))
     return str(await gateway.pool.fetchval("SELECT id FROM charges WHERE state = 'captured' AND held > 0"))
 
@@ -263,10 +265,44 @@ async def test_a_caller_who_reads_nothing_has_not_got_the_answer(
         await client.head()
         client.reset()
     await customer.settled()
-    await asyncio.sleep(0.1)
+    await until_delivered(gateway)
 
-    assert await gateway.pool.fetchval("SELECT delivered_at FROM idempotency_keys") is None
+    assert await gateway.pool.fetchval("SELECT delivered FROM idempotency_keys") is False
     assert (await customer.balances())["spent"] == "1"
+
+
+async def test_an_answer_on_its_way_over_a_slow_line_that_then_closes_is_delivered(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    upstream.plan(WORKER, answers.answer(200, b"x" * 100_000))
+    request = post(customer).replace(b"Host: x\r\n", b"Host: x\r\nConnection: close\r\n")
+
+    async with raw.connect(gateway.url, receive_buffer_bytes=4096) as client:
+        await client.send(request)
+        while (await customer.balances())["spent"] == "0":
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        reply = await client.reply()
+
+    assert reply.body == b"x" * 100_000
+    await until_delivered(gateway)
+    assert await gateway.pool.fetchval("SELECT delivered FROM idempotency_keys") is True
+
+
+async def test_the_same_call_twice_on_one_connection_runs_once(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    upstream.plan(WORKER, answers.answer(200, b"x" * 100_000))
+
+    async with raw.connect(gateway.url, receive_buffer_bytes=4096) as client:
+        await client.send(post(customer) * 2)
+        await asyncio.sleep(0.2)
+        replies = await client.reply(), await client.reply()
+
+    assert [reply.status for reply in replies] == [200, 409]
+    assert replies[1].json()["code"] == "idempotency-key-done"
+    assert len(upstream.seen) == 1
+    assert (await customer.settled())["spent"] == "1"
 
 
 async def test_a_plugin_of_ones_own_keeps_the_promise_as_well(start: Start) -> None:

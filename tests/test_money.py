@@ -13,6 +13,7 @@ import pytest
 from nijika import request_id
 from nijika.ledger import Hold, Ledger, Settlement
 from nijika.ledger.verify import INVARIANTS, verify
+from nijika.proxy import relay
 from nijika.state import LEASE, LEDGER
 from tests.conftest import Start
 from tests.gateway import CHAIN, Customer, Gateway, configuration, upstream_table
@@ -215,6 +216,40 @@ async def test_on_a_route_that_cancels_who_hangs_up_after_the_upload_pays_nothin
         assert await gateway.pool.fetchval("SELECT reason FROM charges") == "caller-gone"
         await upstream.until(lambda: upstream.seen[0].hung_up)
         assert await gateway.violations() == {}
+
+
+async def test_on_a_route_that_cancels_who_has_some_of_the_answer_pays_for_it(start: Start, upstream: Upstream) -> None:
+    route = (
+        '[[routes]]\nuse = "proxy"\npath = "/api/removebg"\nupstream = "worker"\ntarget = "/v1/cutout"\nprice = "1"\n'
+    )
+    upstream.plan(WORKER, streams.generated(3_000_000))
+    table = upstream_table(upstream.url)
+    async with start(configuration(table, routes=route + 'on_disconnect = "cancel"\n')) as gateway:
+        customer = await gateway.customer()
+
+        async with raw.connect(gateway.url) as client:
+            await client.send(post(customer))
+            await client.head()
+            client.reset()
+
+        assert (await customer.settled())["spent"] == "1"
+
+
+async def test_who_reads_for_longer_than_the_charge_may_be_open_is_cut_and_charged(
+    gateway: Gateway, customer: Customer, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "DOWNLOAD_SECONDS", 0.3)
+    upstream.plan(WORKER, streams.generated(20_000_000))
+
+    async with raw.connect(gateway.url) as client:
+        await client.send(post(customer))
+        await client.head()
+        while (balances := await customer.balances())["spent"] == "0":
+            await asyncio.sleep(0.02)
+        rest = await client.rest()
+
+    assert len(rest) < 20_000_000
+    assert (balances["spent"], balances["held"]) == ("1", "0")
 
 
 async def test_who_drops_within_the_upload_is_not_charged_and_the_worker_sees_no_whole_body(

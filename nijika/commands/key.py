@@ -28,21 +28,20 @@ def add_to(parsers: Parsers) -> None:
     add.add_argument("--name", default="key", metavar="N")
     add.add_argument("--scope", action="append", metavar="PATH", help="a route it may call; default: all; repeatable")
     add.add_argument("--days", type=float, metavar="D", help="how long it is valid; default: for ever")
-    _caps(add)
+    _caps(add, "default: no cap")
     listed = parser(nouns, "list", "list a user's keys", _list, json=True)
     listed.add_argument("user", metavar="USER", help="number, e-mail or name")
     cap = parser(nouns, "cap", "bound what a key may spend in a day or month (UTC)", _cap, json=True)
     cap.add_argument("key", type=int, metavar="ID", help="its number in `nijika key list`")
-    _caps(cap)
+    _caps(cap, 'left out: as it is; "none": no cap')
     revoke = parser(nouns, "revoke", "end a key for ever", _revoke, json=True)
     revoke.add_argument("key", type=int, metavar="ID", help="its number in `nijika key list`")
 
 
-def _caps(command: argparse.ArgumentParser) -> None:
+def _caps(command: argparse.ArgumentParser, otherwise: str) -> None:
     for period in ("day", "month"):
-        command.add_argument(
-            f"--per-{period}", metavar="N", help=f"spend at most N credits a {period}; default: no cap"
-        )
+        text = f"spend at most N credits a {period}; {otherwise}"
+        command.add_argument(f"--per-{period}", metavar="N", help=text)
 
 
 async def make(
@@ -112,16 +111,17 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _cap(arguments: argparse.Namespace) -> int:
-    day_max, month_max = _amounts(arguments)
+    texts = {"day_max": arguments.per_day, "month_max": arguments.per_month}
+    asked = {name: None if text == "none" else credit(text) for name, text in texts.items() if text is not None}
 
-    async def cap(work: Work) -> bool:
+    async def cap(work: Work) -> dict[str, int | None]:
         if not await keys.exists(work.connection, arguments.key):
-            return False
-        await caps.put(work.connection, arguments.key, day_max=day_max, month_max=month_max)
-        return True
+            raise CommandError(f"There is no key {arguments.key}. `nijika key list USER` shows a user's keys.")
+        bounds = await caps.of_key(work.connection, arguments.key) | asked
+        await caps.put(work.connection, arguments.key, **bounds)
+        return bounds
 
-    if not working(arguments, cap):
-        raise CommandError(f"There is no key {arguments.key}. `nijika key list USER` shows a user's keys.")
+    day_max, month_max = working(arguments, cap).values()
     told = {"key": arguments.key, "per_day": _shown(day_max), "per_month": _shown(month_max)}
     bounds = [f"{told[name]} a {name.removeprefix('per_')}" for name in ("per_day", "per_month") if told[name]]
     show(arguments, told, [f"Key {arguments.key} may spend {' and '.join(bounds) or 'all that its account has'}."])

@@ -81,9 +81,10 @@ async def _put_away(connection: Connection, month: date) -> None:
                 SELECT account, $1, sum(available), sum(granted), sum(spent) FROM {journal} GROUP BY account""",  # noqa: S608
             month,
         )
-        # In the order in which a batch locks them.
+        # Both or none: whoever has one of them must not make the gateways wait for the other.
+        await _patiently(connection, "LOCK TABLE charges, journal IN ACCESS EXCLUSIVE MODE")
         for parent, table in (("charges", charges), ("journal", journal)):
-            await _patiently(connection, f"ALTER TABLE {parent} DETACH PARTITION {table}")
+            await connection.execute(f"ALTER TABLE {parent} DETACH PARTITION {table}")
             await connection.execute(f"ALTER TABLE {table} SET SCHEMA archive")
             await connection.execute(f"DROP TRIGGER sealed ON archive.{table}")
 

@@ -9,7 +9,7 @@ from nijika.ledger.orders import Delivery, Hold, Order, Outcome, Settlement
 
 STATEMENT_SECONDS = 5.0
 
-_SQL = "SELECT * FROM apply_batch($1,$2, $3,$4,$5,$6,$7,$8, $9,$10,$11,$12,$13,$14,$15, $16,$17,$18)"
+_SQL = "SELECT * FROM apply_batch($1,$2, $3,$4,$5,$6,$7,$8, $9,$10,$11,$12,$13,$14,$15, $16,$17,$18,$19)"
 
 
 async def apply(connection: Connection, owner: UUID, orders: Sequence[Order], *, patient: bool) -> list[Outcome]:
@@ -42,6 +42,7 @@ async def apply(connection: Connection, owner: UUID, orders: Sequence[Order], *,
         [order.id for order in deliveries],
         [order.account for order in deliveries],
         [order.idempotency_key for order in deliveries],
+        [order.arrived for order in deliveries],
         timeout=STATEMENT_SECONDS,
     )
     assert row is not None, "a function returns a row"

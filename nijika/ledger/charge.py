@@ -66,11 +66,12 @@ class Charge:
         if available is not None:
             self.available = available
 
-    def delivered(self) -> None:
-        """The caller has the whole answer: a later attempt under its idempotency key is no re-run."""
+    def delivered(self, arrived: bool) -> None:
+        """The caller has the whole answer, or will never have it: then a later attempt under its key is a re-run."""
         name = self._hold.idempotency_key
-        if name is not None and self.state == "captured":
-            self._ledger.delivered(Delivery(self.id, self._hold.account, name))
+        if name is not None and self.state != "refunded":
+            # What it got instead of a result that was perhaps paid for is no result.
+            self._ledger.delivered(Delivery(self.id, self._hold.account, name, arrived and self.state == "captured"))
 
     def _refund(self, reason: str, status: int | None = None) -> Settlement:
         return Settlement(self.id, self._hold.account, None, status=status, reason=reason)

@@ -12,7 +12,7 @@ import asyncpg
 from nijika.database import ACQUIRE_SECONDS, OUTAGE, Connection, Pool
 from nijika.errors import LedgerBusy, LedgerUnavailable
 from nijika.ledger.batch import apply
-from nijika.ledger.orders import Hold, Order, Outcome
+from nijika.ledger.orders import Hold, Order, Outcome, Settlement
 from nijika.ledger.queue import Entry
 from nijika.ledger.waiting import Waiting
 
@@ -32,12 +32,13 @@ log = logging.getLogger("nijika.ledger")
 class Coordinator:
     """Every order gets an outcome, or LedgerUnavailable once its time is over or the process stops.
 
-    `abandoned` is called with each hold that may have been committed although nobody waits for it any more, `fenced`
-    once when the database says that `owner` has lost its lease; nothing is sent from then on.
+    `abandoned` is called with each hold that may have been made, and each settlement that may not have been made,
+    although nobody waits for it any more; `fenced` once, when the database says that `owner` has lost its lease, and
+    nothing is sent from then on.
     """
 
     def __init__(
-        self, pool: Pool, owner: UUID, *, abandoned: Callable[[Hold], None], fenced: Callable[[], None]
+        self, pool: Pool, owner: UUID, *, abandoned: Callable[[Hold | Settlement], None], fenced: Callable[[], None]
     ) -> None:
         self._pool = pool
         self._owner = owner
@@ -49,7 +50,7 @@ class Coordinator:
         self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_over = False
-        self._alone = 0
+        self._alone: list[Entry] = []
         self._wary_seconds = WARY_SECONDS
         self._wary_until = float("-inf")
         self._quiet_until = 0.0
@@ -110,11 +111,9 @@ class Coordinator:
             pause = min(pause * 2, 1.0)
 
     def _take(self) -> list[Entry]:
-        number = BATCH_MAX
         if self._alone:
-            self._alone -= 1
-            number = 1
-        batch = self._waiting.take(number)
+            return [self._alone.pop(0)]
+        batch = self._waiting.take(BATCH_MAX)
         if not batch and not self._waiting:
             self._arrived.clear()
             if not self._aside:
@@ -143,8 +142,7 @@ class Coordinator:
                 self._fail(batch[0], error)
             else:
                 # One of them cannot be stored; the others must not fail with it.
-                self._alone = len(batch)
-                self._put_back(batch)
+                self._alone = batch
         else:
             self._answer(batch, outcomes)
 
@@ -179,14 +177,20 @@ class Coordinator:
         self._arrived.set()
 
     def _expire(self) -> None:
-        for entry in self._waiting.take_expired(asyncio.get_running_loop().time()):
+        now = asyncio.get_running_loop().time()
+        expired = [entry for entry in self._alone if entry.expires <= now]
+        self._alone = [entry for entry in self._alone if entry.expires > now]
+        for entry in [*expired, *self._waiting.take_expired(now)]:
             self._fail(entry, LedgerUnavailable())
 
     def _fail(self, entry: Entry, error: Exception) -> None:
+        order, has_left = entry.order, entry.outcome.cancelled()
         if not entry.outcome.done():
             entry.outcome.set_exception(error)
-        if isinstance(entry.order, Hold) and entry.sent and not self._is_over:
-            self._abandoned(entry.order)
+        if self._is_over:
+            return
+        if (isinstance(order, Hold) and entry.sent) or (isinstance(order, Settlement) and has_left):
+            self._abandoned(order)
 
     def _fence(self, batch: list[Entry]) -> None:
         self._put_back(batch)
@@ -195,7 +199,7 @@ class Coordinator:
 
     def _end(self) -> None:
         self._is_over = True
-        for entry in self._waiting.take_all():
+        for entry in [*self._alone, *self._waiting.take_all()]:
             self._fail(entry, LedgerUnavailable())
 
     def _complain(self, error: BaseException) -> None:

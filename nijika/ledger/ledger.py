@@ -73,8 +73,8 @@ class Ledger:
         self._start(settlement)
 
     def delivered(self, delivery: Delivery) -> None:
-        """Note that the caller has the whole answer. If that cannot be noted, the caller has a re-run more."""
-        self._coordinator.put(delivery).add_done_callback(_ignore)
+        """Note that the caller has the whole answer, or will never have it."""
+        self._coordinator.put(delivery, GIVE_BACK_SECONDS).add_done_callback(_ignore)
 
     async def close(self) -> None:
         """Return when all orders are done, or given up because the database does not answer."""
@@ -84,8 +84,8 @@ class Ledger:
         if self._background:
             await asyncio.wait(self._background)
 
-    def _abandoned(self, hold: Hold) -> None:
-        self._start(Settlement(hold.id, hold.account, None, reason="hold-unanswered"))
+    def _abandoned(self, order: Hold | Settlement) -> None:
+        self._start(Settlement(order.id, order.account, None, reason="unanswered"))
 
     def _start(self, settlement: Settlement) -> None:
         task = asyncio.create_task(self._refund_at_last(settlement))

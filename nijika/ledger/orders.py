@@ -41,11 +41,12 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The answer of this charge has reached its caller, who needs no re-run."""
+    """The answer of this charge has `arrived` at its caller, who needs no re-run, or is lost."""
 
     id: UUID
     account: int
     idempotency_key: str
+    arrived: bool
 
 
 Order = Hold | Settlement | Delivery

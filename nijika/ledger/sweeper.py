@@ -17,6 +17,7 @@ SWEEPS = 3
 
 SCAN_SECONDS = 600.0
 HOUSEKEEPING_SECONDS = 3600.0
+FORGET_MAX = 500
 
 _EVERYTHING = UUID(int=0)
 
@@ -46,12 +47,18 @@ class Sweeper:
                 log.exception("no sweep")
 
     async def sweep(self) -> int:
-        """One pass, unless another process has just made one; returns how many charges it gave back."""
+        """One pass; returns how many charges it gave back.
+
+        There is none if another process has just made one, nor within one lease after the database has started.
+        """
         floor = await fetchval(
             self._pool,
             """UPDATE sweeps SET swept_at = clock_timestamp()
-                WHERE swept_at < clock_timestamp() - $1 * interval '1 second' RETURNING floor""",
+                WHERE swept_at < clock_timestamp() - $1 * interval '1 second'
+                  AND pg_postmaster_start_time() < clock_timestamp() - $2 * interval '1 second'
+               RETURNING floor""",
             self._lease.seconds / SWEEPS / 2,
+            self._lease.seconds,
         )
         if floor is None:
             return 0
@@ -104,8 +111,11 @@ class Sweeper:
         if now < self._kept_house + HOUSEKEEPING_SECONDS:
             return
         self._kept_house = now
-        for sql in _HOUSEKEEPING:
-            await self._pool.execute(sql, timeout=SCAN_SECONDS)
+        await self._pool.execute("SELECT make_partitions(now(), 3)", timeout=SCAN_SECONDS)
+        await self._pool.execute("DELETE FROM instances WHERE dead_at < now() - interval '1 day'")
+        # In small pieces, and around what a batch works on: nothing may wait for this.
+        while await fetchval(self._pool, _FORGET, FORGET_MAX) == FORGET_MAX:
+            pass
 
 
 _OPEN = """
@@ -116,9 +126,12 @@ _OPEN = """
      WHERE c.id >= $1 AND c.settled_at IS NULL
      ORDER BY c.id"""
 
-_HOUSEKEEPING = (
-    "SELECT make_partitions(now(), 3)",
-    """DELETE FROM idempotency_keys i WHERE created_at < now() - interval '24 hours'
-        AND NOT EXISTS (SELECT 1 FROM charges c WHERE c.id = i.charge AND c.settled_at IS NULL)""",
-    "DELETE FROM instances WHERE dead_at < now() - interval '1 day'",
-)
+_FORGET = """
+    WITH old AS (
+        SELECT i.account, i.name FROM idempotency_keys i
+         WHERE i.created_at < now() - interval '24 hours'
+           AND NOT EXISTS (SELECT 1 FROM charges c WHERE c.id = i.charge AND c.settled_at IS NULL)
+         LIMIT $1 FOR UPDATE OF i SKIP LOCKED),
+    gone AS (
+        DELETE FROM idempotency_keys i USING old WHERE i.account = old.account AND i.name = old.name RETURNING 1)
+    SELECT count(*) FROM gone"""

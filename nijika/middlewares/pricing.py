@@ -1,5 +1,6 @@
 """Your credit is held before the work begins, and captured or refunded by how the work ends."""
 
+import asyncio
 import re
 
 from aiohttp import hdrs, web
@@ -9,6 +10,7 @@ from nijika.errors import BadParameter, IdempotencyKeyDone
 from nijika.ledger import Bill, Charge, Fingerprint, Hold
 from nijika.module import FREE, Handler, Middleware
 from nijika.proxy.inbound import UPLOAD_SECONDS, Inbound
+from nijika.proxy.relay import DOWNLOAD_SECONDS
 from nijika.state import (
     BILL,
     BODY_SECONDS,
@@ -22,6 +24,8 @@ from nijika.state import (
     REQUEST_ID,
     UPSTREAMS,
 )
+
+MARGIN_SECONDS = 60.0  # for the upstream's pace, and for settling
 
 _NAME = re.compile(r"[ -~]{1,255}", re.ASCII)
 
@@ -49,12 +53,16 @@ class Pricing(Middleware):
             return await handler(request)
         charge = await _held(request, price.hold)
         bill = request[BILL] = Bill(charge, price.capture)
-        async with charge:
-            response = await handler(request)
-            # The proxy settles before the last piece; what a plugin answers is settled here.
-            if charge.state == "held":
-                bill.foresee(response.status, response.headers)
-                await bill.settle()
+        try:
+            async with charge:
+                response = await handler(request)
+                # The proxy settles before the last piece; what a plugin answers is settled here.
+                if charge.state == "held":
+                    bill.foresee(response.status, response.headers)
+                    await bill.settle()
+        except asyncio.CancelledError:
+            charge.delivered(False)
+            raise
         return response
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -107,7 +115,7 @@ def _idempotency_key(request: web.Request) -> str | None:
 
 def _hold(request: web.Request, amount: int, name: str | None = None, fingerprint: Fingerprint | None = None) -> Hold:
     route, key = request[MATCH].route, request[KEY]
-    seconds = UPLOAD_SECONDS
+    seconds = UPLOAD_SECONDS + DOWNLOAD_SECONDS + MARGIN_SECONDS
     if route.upstream is not None:
         seconds += request.app[UPSTREAMS][route.upstream].timing.total
     return Hold(request[REQUEST_ID], key.account, key.id, route.name, amount, seconds, name, fingerprint)

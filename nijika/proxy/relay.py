@@ -9,9 +9,13 @@ import aiohttp
 from aiohttp import web
 
 from nijika.errors import CallerGone, UpstreamFailed
+from nijika.proxy.connection import cut
 from nijika.proxy.headers import towards_caller
 from nijika.proxy.inbound import Inbound
 from nijika.proxy.patience import Patience
+
+DOWNLOAD_SECONDS = 3600.0
+"""Waiting for the caller of a priced answer to read takes this long at the most, however steadily it reads."""
 
 log = logging.getLogger("nijika.upstream")
 
@@ -46,7 +50,7 @@ async def relay(
         bill.foresee(answer.status, answer.headers)
     response = web.StreamResponse(status=answer.status, headers=towards_caller(answer.headers))
     response.headers.add("Server-Timing", timing)
-    caller = _Caller(request, response)
+    caller = _Caller(request, response, None if bill is None else DOWNLOAD_SECONDS)
     pieces = _pieces(answer, body, patience, idle_seconds)
     if bill is None:
         await caller.write(b"")
@@ -91,11 +95,15 @@ async def _pieces(
 
 
 class _Caller:
-    """The writing side towards the caller: begins with the head, and remembers that nobody is there any more."""
+    """The writing side towards the caller: begins with the head, and remembers that nobody is there any more.
 
-    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
+    Who takes longer than `seconds` in all to read is cut off.
+    """
+
+    def __init__(self, request: web.Request, response: web.StreamResponse, seconds: float | None) -> None:
         self._request = request
         self._response = response
+        self._seconds = seconds
         self.is_gone = False
 
     @property
@@ -106,11 +114,17 @@ class _Caller:
 
     async def write(self, piece: bytes, *, may_leave: bool = False) -> None:
         """Send the head if need be, and `piece`. CallerGone if nobody reads, unless `may_leave`."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
-            await self._response.prepare(self._request)
-            if piece:
-                await self._response.write(piece)
-        except ConnectionError as error:
+            async with asyncio.timeout(self._seconds):
+                await self._response.prepare(self._request)
+                if piece:
+                    await self._response.write(piece)
+            if self._seconds is not None:
+                self._seconds -= clock() - began
+        except (ConnectionError, TimeoutError) as error:
+            cut(self._request)
             self.is_gone = True
             if not may_leave:
                 raise CallerGone from error

@@ -35,6 +35,12 @@ async def put(connection: Connection, key: int, *, day_max: int | None, month_ma
     )
 
 
+async def of_key(connection: Connection, key: int) -> dict[str, int | None]:
+    """The `day_max` and `month_max` of a key, in micro-credits; None: no cap."""
+    row = await connection.fetchrow("SELECT day_max, month_max FROM caps WHERE key = $1", key)
+    return {name: None if row is None else row[name] for name in ("day_max", "month_max")}
+
+
 async def of_account(connection: Connection, account: int) -> dict[int, asyncpg.Record]:
     """The caps of an account's keys by key: `day_max` and `month_max`, in micro-credits."""
     rows = await connection.fetch(

@@ -409,11 +409,13 @@ def test_a_key_can_be_capped_when_it_is_made_and_later(beside: Folder) -> None:
     beside.json("key", "add", "capped", "--name", "small", "--per-day", "0.5", "--per-month", "10")
     made = beside.json("key", "list", "capped")
     capped = beside.run("key", "cap", str(made[0]["id"]), "--per-day", "2")
-    freed = beside.json("key", "cap", str(made[1]["id"]))
+    changed = beside.run("key", "cap", str(made[1]["id"]), "--per-day", "1")
+    freed = beside.json("key", "cap", str(made[1]["id"]), "--per-day", "none", "--per-month", "none")
     listed = beside.json("key", "list", "capped")
 
     assert [(row["per_day"], row["per_month"]) for row in made] == [(None, None), ("0.5", "10")]
     assert capped.out == f"Key {made[0]['id']} may spend 2 a day.\n"
+    assert changed.out == f"Key {made[1]['id']} may spend 1 a day and 10 a month.\n"
     assert freed == {"key": made[1]["id"], "per_day": None, "per_month": None}
     assert [(row["per_day"], row["per_month"]) for row in listed] == [("2", None), (None, None)]
 

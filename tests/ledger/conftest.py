@@ -52,7 +52,7 @@ def hold_of(account: int, amount: int = 10, *, key: int = 1, name: str | None = 
 
 @pytest.fixture
 async def bank(database: str) -> AsyncIterator[Bank]:
-    async with await open_pool(database, connections_max=5) as pool, Lease(pool, 30) as lease:
+    async with await open_pool(database, connections_max=5) as pool, Lease(pool, 2) as lease:
         ledger = Ledger(pool, lease.id)
         try:
             yield Bank(database, pool, lease, ledger)

@@ -32,7 +32,7 @@ class Claim:
     year: int
     paid: UUID | None = None
     digest: bytes | None = None
-    is_delivered: bool = False
+    is_delivered: bool | None = None
 
 
 @dataclass
@@ -61,12 +61,12 @@ class Model:
         holds = [(index, order) for index, order in enumerate(orders) if isinstance(order, Hold)]
         for index, settlement in settlements:
             verdicts[index] = self._settle(settlement), 0
-        for index, hold in sorted(holds, key=lambda pair: pair[1].account):
-            verdicts[index] = self._hold(hold)
         for index, order in enumerate(orders):
             if isinstance(order, Delivery):
                 self._deliver(order)
                 verdicts[index] = "delivered", 0
+        for index, hold in sorted(holds, key=lambda pair: pair[1].account):
+            verdicts[index] = self._hold(hold)
         return [verdicts[index] for index in range(len(orders))]
 
     def _settle(self, order: Settlement) -> str:
@@ -133,8 +133,11 @@ class Model:
             return "other-route"
         if state == "held":
             return "in-flight"
-        is_done = state == "captured" and (claim.paid is not None or claim.is_delivered)
-        return "done" if is_done else "held"
+        if state == "refunded":
+            return "held"
+        if claim.paid is not None or claim.is_delivered:
+            return "done"
+        return "in-flight" if claim.is_delivered is None else "held"
 
     def _claim(self, name: tuple[int, str], hold: Hold, former: Claim | None) -> None:
         if former is None:
@@ -158,4 +161,4 @@ class Model:
     def _deliver(self, order: Delivery) -> None:
         claim = self.claims.get((order.account, order.idempotency_key))
         if claim is not None and claim.charge == order.id:
-            claim.is_delivered = True
+            claim.is_delivered = order.arrived

@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 
 from nijika import request_id
-from nijika.errors import InsufficientCredits, LedgerBusy, LedgerUnavailable
+from nijika.errors import IdempotencyKeyDone, InsufficientCredits, LedgerBusy, LedgerUnavailable
 from nijika.ledger import Hold, Ledger, Settlement, coordinator, waiting
+from nijika.ledger.orders import Delivery
 from tests.ledger.conftest import Bank, hold_of
 
 
@@ -177,7 +178,7 @@ async def test_a_hold_whose_caller_left_while_it_was_made_is_given_back(bank: Ba
             await asyncio.sleep(0.01)
 
     assert call.cancelled()
-    assert await bank.pool.fetchval("SELECT reason FROM charges") == "hold-unanswered"
+    assert await bank.pool.fetchval("SELECT reason FROM charges") == "unanswered"
     assert await bank.balances(account) == (1000, 0, 0)
 
 
@@ -247,6 +248,74 @@ async def test_a_locked_account_waits_alone_and_is_served_once_it_is_free(bank: 
 
     assert await bank.balances(free) == (950, 0, 50)
     assert await bank.balances(locked) == (980, 10, 10)
+    assert await bank.violations() == {}
+
+
+async def test_what_somebody_else_does_to_keys_holds_nobody_up(bank: Bank) -> None:
+    (one, _), (other, _) = await bank.account(1000), await bank.account(1000)
+    charge = await bank.ledger.hold(hold_of(one, name="k"))
+    await charge.refund("test")
+
+    async with bank.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE", one)
+        bank.ledger.delivered(Delivery(charge.id, one, "k", True))
+        for _ in range(3):
+            await bank.ledger.hold(hold_of(other))
+
+    assert await bank.balances(other) == (970, 30, 0)
+
+
+async def test_a_delivery_counts_for_an_attempt_in_the_same_batch(bank: Bank) -> None:
+    account, _ = await bank.account(1000)
+    charge = await bank.ledger.hold(hold_of(account, name="k"))
+    await charge.capture(10, status=200)
+
+    bank.ledger.delivered(Delivery(charge.id, account, "k", True))
+    with pytest.raises(IdempotencyKeyDone):
+        await bank.ledger.hold(hold_of(account, name="k"))
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_capture_whose_caller_left_in_an_outage_is_given_back(bank: Bank) -> None:
+    account, _ = await bank.account(1000)
+    over = asyncio.Event()
+
+    async def away(statement: Any, number: int) -> Any:
+        if number > 1 and not over.is_set():
+            raise ConnectionRefusedError
+        return await statement()
+
+    async with ledger_on(bank, away) as (ledger, line):
+        charge = await ledger.hold(hold_of(account))
+        call = asyncio.create_task(charge.capture(10, status=200))
+        while line.sent < 2:
+            await asyncio.sleep(0.01)
+        call.cancel()
+        await asyncio.sleep(0.5)
+        over.set()
+        await _until_nothing_is_held(bank, account)
+
+    assert await bank.balances(account) == (1000, 0, 0)
+
+
+async def test_a_poisoned_order_is_told_also_in_a_crowd(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator, "BATCH_MAX", 8)
+    accounts = [(await bank.account(1_000_000))[0] for _ in range(40)]
+    stop = asyncio.Event()
+
+    async def crowd(account: int) -> None:
+        while not stop.is_set():
+            await bank.ledger.hold(hold_of(account))
+
+    crowds = [asyncio.create_task(crowd(account)) for account in accounts]
+    await asyncio.sleep(0.1)
+    bad = Hold(request_id.make(), accounts[0], 1, "/x\x00", 10, 60)
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncpg.PostgresError):
+            await bank.ledger.hold(bad)
+    stop.set()
+    await asyncio.gather(*crowds)
+
     assert await bank.violations() == {}
 
 

@@ -37,6 +37,15 @@ def test_another_target_has_another_digest() -> None:
     assert digest(b"picture", target="POST /x?format=png") != digest(b"picture", target="POST /x?format=webp")
 
 
+def test_no_form_is_the_same_as_a_plain_body_or_as_another_form() -> None:
+    plain = digest(b"--")
+    form_of_nothing = digest(b"--draw a cat", type='multipart/form-data; boundary="draw a cat"')
+    two_parts = digest(b"a--Bb", type="multipart/form-data; boundary=B")
+    one_part = digest(b"a--b", type="multipart/form-data; boundary=B")
+
+    assert len({plain, form_of_nothing, two_parts, one_part}) == 4
+
+
 def form(boundary: str, picture: bytes = b"\x89PNG") -> bytes:
     part = b'\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + picture + b"\r\n"
     return b"--" + boundary.encode() + part + b"--" + boundary.encode() + b"--\r\n"

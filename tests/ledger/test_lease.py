@@ -29,7 +29,10 @@ def sweeper(bank: Bank) -> Sweeper:
 
 
 async def sweep(bank: Bank) -> int:
-    """A pass, whoever made one a moment ago."""
+    """A pass, whoever made one a moment ago, once the database is old enough for it."""
+    old_enough = "SELECT pg_postmaster_start_time() < clock_timestamp() - $1 * interval '1 second'"
+    while not await bank.pool.fetchval(old_enough, bank.lease.seconds):
+        await asyncio.sleep(0.1)
     await bank.pool.execute("UPDATE sweeps SET swept_at = '-infinity'")
     return await sweeper(bank).sweep()
 
@@ -127,6 +130,40 @@ async def test_nobody_is_declared_dead_within_a_lease_after_the_database_started
         assert await bank.pool.fetchval("SELECT dead_at FROM instances WHERE id = $1", lease.id) is None
 
 
+async def test_nothing_is_swept_within_a_lease_after_the_database_started(bank: Bank) -> None:
+    account, _ = await bank.account(100)
+    async with other(bank) as (_, ledger):
+        await ledger.hold(hold_of(account))
+    bank.lease.seconds = 10 * 86_400
+
+    assert await sweeper(bank).sweep() == 0
+    assert await bank.balances(account) == (90, 10, 0)
+
+
+async def test_who_commits_is_alive_whatever_its_heartbeat_waits_for(bank: Bank) -> None:
+    account, _ = await bank.account(100)
+    async with other(bank) as (lease, ledger):
+        await bank.pool.execute("UPDATE instances SET beat_at = now() - interval '29 seconds' WHERE id = $1", lease.id)
+
+        await ledger.hold(hold_of(account))
+
+        age = "SELECT clock_timestamp() - beat_at < interval '5 seconds' FROM instances WHERE id = $1"
+        assert await bank.pool.fetchval(age, lease.id)
+
+
+async def test_a_free_run_below_the_floor_is_found(bank: Bank) -> None:
+    account, _ = await bank.account(100)
+    paid = await bank.ledger.hold(hold_of(account, name="k"))
+    await paid.capture(10, status=200)
+    paid.delivered(False)
+    await bank.pool.execute("UPDATE sweeps SET floor = uuid_floor(now() + interval '1 hour')")
+    async with other(bank) as (_, ledger):
+        rerun = await ledger.hold(hold_of(account, name="k"))
+
+    assert rerun.held == 0
+    assert await sweep(bank) == 1
+
+
 async def test_who_slept_itself_does_not_judge_others(bank: Bank) -> None:
     async with Lease(bank.pool, 0.6) as lease:
         await asyncio.sleep(0.7)
@@ -156,6 +193,11 @@ async def test_of_many_processes_one_sweeps_at_a_time(bank: Bank) -> None:
     account, _ = await bank.account(100)
     async with other(bank) as (_, ledger):
         await ledger.hold(hold_of(account))
+
+    await sweep(bank)
+    async with other(bank) as (_, ledger):
+        await ledger.hold(hold_of(account))
+    await bank.pool.execute("UPDATE sweeps SET swept_at = '-infinity'")
 
     passes = await asyncio.gather(*(sweeper(bank).sweep() for _ in range(5)))
 

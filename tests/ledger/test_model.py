@@ -142,7 +142,7 @@ class Comparison(RuleBasedStateMachine):
         if kind == "r":
             return hold
         if kind == "d":
-            return Delivery(hold.id, account, hold.idempotency_key or "a")
+            return Delivery(hold.id, account, hold.idempotency_key or "a", third % 2 == 0)
         if kind == "u":
             strange: list[Order] = [
                 Settlement(request_id.make(), account, None),

@@ -5,16 +5,16 @@ ALTER TABLE charges ADD COLUMN idempotency_key text;
 
 -- `charge` is the latest attempt, whose state tells what the key means now: open, refunded (as if it had never been)
 -- or captured. `paid` is the captured charge that a free re-run repeats. `digest` is the SHA-256 of target and body,
--- NULL where the worker answered before it had read all of it.
+-- NULL where the worker answered before it had read all of it. `delivered` is NULL while the answer is on its way.
 CREATE TABLE idempotency_keys (
-    account      bigint      NOT NULL,
-    name         text        NOT NULL CHECK (length(name) BETWEEN 1 AND 255),
-    route        text        NOT NULL,
-    charge       uuid        NOT NULL,
-    paid         uuid,
-    digest       bytea,
-    delivered_at timestamptz,
-    created_at   timestamptz NOT NULL,
+    account    bigint      NOT NULL,
+    name       text        NOT NULL CHECK (length(name) BETWEEN 1 AND 255),
+    route      text        NOT NULL,
+    charge     uuid        NOT NULL,
+    paid       uuid,
+    digest     bytea,
+    delivered  boolean,
+    created_at timestamptz NOT NULL,
     PRIMARY KEY (account, name)
 ) WITH (fillfactor = 70);
 

@@ -63,7 +63,9 @@ BEGIN
         IF hold.name IS NOT NULL THEN
             -- A charge that is not there yet is one of this very batch; one that is not there any more is archived.
             SELECT i.*, coalesce(c.state, CASE WHEN i.created_at > moment - interval '24 hours' THEN 'held'
-                                               ELSE 'refunded' END) AS state INTO former
+                                               ELSE 'refunded' END) AS state,
+                   EXISTS (SELECT 1 FROM instances o WHERE o.id = c.owner AND o.dead_at IS NULL) AS has_owner
+              INTO former
               FROM idempotency_keys i LEFT JOIN charges c ON c.id = i.charge
              WHERE i.account = hold.account AND i.name = hold.name;
             claimed := FOUND AND (former.state = 'held' OR former.created_at > moment - interval '24 hours')
@@ -74,7 +76,8 @@ BEGIN
                 WHEN former.route <> hold.route THEN 'other-route'
                 WHEN former.state = 'held' THEN 'in-flight'
                 WHEN former.state = 'refunded' THEN 'held'  -- a re-run that failed does not count
-                WHEN former.paid IS NOT NULL OR former.delivered_at IS NOT NULL THEN 'done'
+                WHEN former.paid IS NOT NULL OR former.delivered THEN 'done'
+                WHEN former.delivered IS NULL AND former.has_owner THEN 'in-flight'  -- its answer is on its way
                 ELSE 'held' END;
             notes[hold.n] := jsonb_build_object(
                 'paid', coalesce(former.paid, former.charge), 'digest', encode(former.digest, 'hex'));
@@ -111,6 +114,10 @@ BEGIN
         IF verdict = 'held' THEN
             is_new[hold.n] := true;
             remaining := remaining - amounts[hold.n];
+            IF amounts[hold.n] = 0 THEN
+                -- The sweeper misses held credit that it does not find; here there is none to be missed.
+                UPDATE sweeps SET floor = hold.id WHERE floor > hold.id;
+            END IF;
             IF hold.name IS NOT NULL THEN
                 INSERT INTO idempotency_keys AS i (account, name, route, charge, paid, digest, created_at)
                 VALUES (hold.account, hold.name, hold.route, hold.id,
@@ -119,7 +126,7 @@ BEGIN
                         CASE WHEN claimed THEN former.created_at ELSE moment END)
                 ON CONFLICT (account, name) DO UPDATE
                    SET route = excluded.route, charge = excluded.charge, paid = excluded.paid,
-                       digest = excluded.digest, created_at = excluded.created_at, delivered_at = NULL;
+                       digest = excluded.digest, created_at = excluded.created_at, delivered = NULL;
             END IF;
         END IF;
         verdicts[hold.n] := verdict;
@@ -128,7 +135,7 @@ END $$;
 
 -- `owner` is the instance that asks; an SQLSTATE of NJ001 tells it that it was declared dead. Unless `patient`, rows
 -- that somebody else has locked are left out, and what needs them comes back as busy.
--- s_: settlements; a captured of NULL refunds. h_: holds, each id once. d_: charges whose answer has been delivered.
+-- s_: settlements; a captured of NULL refunds. h_: holds, each id once. d_: charges whose answer has arrived, or is lost.
 -- Returns the balances of the accounts that changed (of all, where anything was out of the ordinary) and the
 -- verdicts; NULL in their place means that all were settled, or that all are held.
 CREATE FUNCTION apply_batch(
@@ -136,7 +143,7 @@ CREATE FUNCTION apply_batch(
     s_id uuid[], s_account bigint[], s_captured bigint[], s_status smallint[], s_reason text[], s_digest bytea[],
     h_id uuid[], h_account bigint[], h_key bigint[], h_amount bigint[], h_route text[], h_seconds double precision[],
     h_name text[],
-    d_id uuid[], d_account bigint[], d_name text[],
+    d_id uuid[], d_account bigint[], d_name text[], d_arrived boolean[],
     OUT account_ids bigint[], OUT balances bigint[],
     OUT settle_verdicts text[], OUT hold_verdicts text[], OUT hold_amounts bigint[], OUT hold_notes jsonb[]
 ) LANGUAGE plpgsql
@@ -146,7 +153,8 @@ SET lock_timeout = '250ms'
 AS $$
 DECLARE
     moment CONSTANT timestamptz := clock_timestamp();
-    wanted CONSTANT bigint[] := s_account || h_account;
+    wanted CONSTANT bigint[] := s_account || h_account || d_account;
+    is_late    boolean;
     locked     bigint[];
     t_account  bigint[];
     t_held     bigint[];
@@ -155,9 +163,14 @@ DECLARE
     is_plain   boolean;
     is_new     boolean[];
 BEGIN
-    PERFORM 1 FROM instances WHERE id = owner AND dead_at IS NULL;
+    SELECT beat_at < moment - lease_seconds / 6 * interval '1 second' INTO is_late
+      FROM instances WHERE id = owner AND dead_at IS NULL;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'this instance was declared dead' USING ERRCODE = 'NJ001';
+    END IF;
+    IF is_late THEN
+        -- Who commits is alive, whatever its heartbeat waits for.
+        UPDATE instances SET beat_at = moment WHERE id = owner AND dead_at IS NULL;
     END IF;
 
     IF patient THEN
@@ -218,6 +231,13 @@ BEGIN
         END IF;
     END IF;
 
+    IF cardinality(d_id) > 0 THEN
+        UPDATE idempotency_keys i SET delivered = d.arrived
+          FROM unnest(d_id, d_account, d_name, d_arrived) AS d(id, account, name, arrived)
+         WHERE i.account = d.account AND i.name = d.name AND i.charge = d.id
+           AND (locked IS NULL OR d.account = ANY (locked));
+    END IF;
+
     IF cardinality(h_id) > 0 THEN
         -- Ordinary holds need no look at each of them: they are new, and each account can pay for all of its own.
         SELECT locked IS NULL
@@ -272,11 +292,5 @@ BEGIN
     SELECT array_agg(id), array_agg(available) INTO account_ids, balances FROM changed;
     IF settle_verdicts IS NOT NULL OR hold_verdicts IS NOT NULL THEN
         SELECT array_agg(id), array_agg(available) INTO account_ids, balances FROM accounts WHERE id = ANY (wanted);
-    END IF;
-
-    IF cardinality(d_id) > 0 THEN
-        UPDATE idempotency_keys i SET delivered_at = moment
-          FROM unnest(d_id, d_account, d_name) AS d(id, account, name)
-         WHERE i.account = d.account AND i.name = d.name AND i.charge = d.id;
     END IF;
 END $$;
