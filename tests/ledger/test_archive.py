@@ -109,6 +109,27 @@ async def test_a_month_that_is_not_over_is_refused_with_a_sentence(bank: Bank, t
             await archive(connection, first_of_month(this_month + timedelta(days=40)))
 
 
+async def test_who_reads_the_journal_for_long_makes_the_archive_wait_and_no_gateway(
+    bank: Bank, old_month: date, this_month: date
+) -> None:
+    account, _ = await bank.account(1000)
+    await spend(bank, account, old_month, captured=1, refunded=0)
+
+    async with bank.pool.acquire() as reader, bank.pool.acquire() as connection:
+        async with reader.transaction():
+            await reader.fetch("SELECT count(*) FROM journal")
+            archiving = asyncio.create_task(archive(connection, this_month))
+            for _ in range(20):
+                charge = await bank.ledger.hold(hold_of(account))
+                await charge.capture(10, status=200)
+                await asyncio.sleep(0.1)
+            assert not archiving.done()
+        months = await archiving
+
+    assert months == [f"{old_month:%Y-%m}"]
+    assert await bank.violations() == {}
+
+
 async def test_gateways_go_on_while_months_are_put_away(bank: Bank, old_month: date, this_month: date) -> None:
     account, _ = await bank.account(1_000_000)
     await spend(bank, account, old_month, captured=5, refunded=5)
