@@ -4,17 +4,15 @@ import asyncio
 import io
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
 import pytest
 
 from nijika import request_id
-from nijika.ledger import Hold, Ledger, Settlement
+from nijika.ledger import Hold, Settlement
 from nijika.ledger.verify import INVARIANTS, verify
 from nijika.proxy import relay
-from nijika.state import LEASE, LEDGER
+from nijika.state import LEDGER
 from tests.conftest import Start
 from tests.gateway import CHAIN, Customer, Gateway, configuration, upstream_table
 from tests.peers import answers, dead_ends, faults, raw, redirects, streams
@@ -356,57 +354,6 @@ async def test_a_settlement_that_is_sent_twice_counts_once(gateway: Gateway, cus
     assert charge.id == again.id
     assert (first, second, other) == (95_000_000, 95_000_000, None)
     assert await customer.balances() == {"available": "95", "held": "0", "spent": "5", "granted": "100"}
-    assert await gateway.violations() == {}
-
-
-class Lossy:
-    """A pool, and a connection, whose first answer is lost on the way, after the statement was committed."""
-
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
-        self._lost = False
-
-    @asynccontextmanager
-    async def acquire(self, **settings: Any) -> AsyncIterator[Any]:
-        async with self._pool.acquire(**settings) as connection:
-            self._connection = connection
-            yield self
-
-    def is_closed(self) -> bool:
-        return False
-
-    async def fetchrow(self, *arguments: Any, **settings: Any) -> Any:
-        row = await self._connection.fetchrow(*arguments, **settings)
-        if not self._lost:
-            self._lost = True
-            raise ConnectionResetError
-        return row
-
-
-@pytest.mark.parametrize("amount", ["1", "2"])
-async def test_a_hold_whose_answer_was_lost_is_held_once(gateway: Gateway, amount: str) -> None:
-    customer = await gateway.customer(amount)
-    ledger = Ledger(Lossy(gateway.pool), gateway.app[LEASE].id)  # type: ignore[arg-type] # what a broken line does
-
-    charge = await ledger.hold(Hold(request_id.make(), customer.account, 1, PATH, 1_000_000, 60))
-
-    assert (await customer.balances())["held"] == "1"
-    await charge.capture(1_000_000, status=200)
-    await ledger.close()
-    assert (await customer.balances())["spent"] == "1"
-    assert await gateway.violations() == {}
-
-
-async def test_a_capture_whose_answer_was_lost_is_captured_once(gateway: Gateway, customer: Customer) -> None:
-    hold = Hold(request_id.make(), customer.account, 1, PATH, 1_000_000, 60)
-    await gateway.app[LEDGER].hold(hold)
-    ledger = Ledger(Lossy(gateway.pool), gateway.app[LEASE].id)  # type: ignore[arg-type] # what a broken line does
-
-    available = await ledger.settle(Settlement(hold.id, customer.account, 1_000_000, 200))
-    await ledger.close()
-
-    assert available == 99_000_000
-    assert (await customer.balances())["spent"] == "1"
     assert await gateway.violations() == {}
 
 

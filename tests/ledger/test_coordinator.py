@@ -115,6 +115,27 @@ async def test_a_batch_whose_answer_is_lost_is_sent_again_and_counts_once(bank: 
     assert await bank.violations() == {}
 
 
+@pytest.mark.parametrize("credit", [10, 20])
+async def test_a_hold_and_a_capture_whose_answers_were_lost_are_made_once(bank: Bank, credit: int) -> None:
+    """Also where the hold took all there was: the second try must not find too little."""
+    account, _ = await bank.account(credit)
+
+    async def lost_at_first(statement: Any, number: int) -> Any:
+        row = await statement()
+        if number in {1, 3}:
+            raise ConnectionResetError
+        return row
+
+    async with ledger_on(bank, lost_at_first) as (ledger, _):
+        charge = await ledger.hold(hold_of(account, 10))
+        assert await bank.balances(account) == (credit - 10, 10, 0)
+        await charge.capture(10, status=200)
+
+    assert (charge.state, charge.available) == ("captured", credit - 10)
+    assert await bank.balances(account) == (credit - 10, 0, 10)
+    assert await bank.violations() == {}
+
+
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A retry budget of a moment."""
