@@ -64,9 +64,10 @@ class Sweeper:
             return 0
         await self._declare_dead()
         lost, open_since = await self._open(floor)
-        for charge in lost:
-            await self._ledger.settle(Settlement(charge["id"], charge["account"], None, reason=charge["reason"]))
-            log.warning("charge %s was given back: %s", charge["id"], charge["reason"])
+        refunds = [Settlement(charge["id"], charge["account"], None, reason=charge["reason"]) for charge in lost]
+        await asyncio.gather(*(self._ledger.settle(refund) for refund in refunds))
+        for refund in refunds:
+            log.warning("charge %s was given back: %s", refund.id, refund.reason)
         await fetchval(
             self._pool,
             # A charge gets its id when its request comes, and is held some time after that.

@@ -47,6 +47,14 @@ async def ledger_on(bank: Bank, happening: Callable[[Any, int], Any]) -> AsyncIt
         await ledger.close()
 
 
+async def lost_at_first(statement: Any, number: int) -> Any:
+    """The first answer, and that of the first statement after it was sent again, are lost on the way."""
+    row = await statement()
+    if number in {1, 3}:
+        raise ConnectionResetError
+    return row
+
+
 async def test_calls_that_come_together_are_few_statements(bank: Bank) -> None:
     account, _ = await bank.account(1_000_000)
 
@@ -101,12 +109,6 @@ async def test_an_order_that_cannot_be_stored_fails_alone(bank: Bank) -> None:
 async def test_a_batch_whose_answer_is_lost_is_sent_again_and_counts_once(bank: Bank) -> None:
     account, _ = await bank.account(1000)
 
-    async def lost_at_first(statement: Any, number: int) -> Any:
-        row = await statement()
-        if number in {1, 3}:
-            raise ConnectionResetError
-        return row
-
     async with ledger_on(bank, lost_at_first) as (ledger, _):
         charges = await asyncio.gather(*(ledger.hold(hold_of(account)) for _ in range(50)))
         await asyncio.gather(*(charge.capture(10, status=200) for charge in charges))
@@ -119,12 +121,6 @@ async def test_a_batch_whose_answer_is_lost_is_sent_again_and_counts_once(bank: 
 async def test_a_hold_and_a_capture_whose_answers_were_lost_are_made_once(bank: Bank, credit: int) -> None:
     """Also where the hold took all there was: the second try must not find too little."""
     account, _ = await bank.account(credit)
-
-    async def lost_at_first(statement: Any, number: int) -> Any:
-        row = await statement()
-        if number in {1, 3}:
-            raise ConnectionResetError
-        return row
 
     async with ledger_on(bank, lost_at_first) as (ledger, _):
         charge = await ledger.hold(hold_of(account, 10))
