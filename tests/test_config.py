@@ -615,6 +615,15 @@ def test_a_price_that_is_not_exact_is_a_mistake(tmp_path: Path, price: str, plac
     assert list(whats(WORKER + CHAIN + proxy(price=price), tmp_path)) == [place]
 
 
+def test_a_free_route_ends_with_its_caller_and_cannot_be_told_otherwise(tmp_path: Path) -> None:
+    text = '[upstreams.w]\nurls = ["http://127.0.0.1:9"]\n[[routes]]\nuse = "proxy"\npath = "/x"\nupstream = "w"\nprice = "free"\n'
+
+    told = whats(text + 'on_disconnect = "finish"\n', tmp_path)
+
+    assert ["free call ends with its caller" in what for what in told.values()] == [True]
+    read(text + 'on_disconnect = "cancel"\n', tmp_path)
+
+
 def test_a_metered_price_that_holds_nothing_is_a_mistake(tmp_path: Path) -> None:
     found = whats(WORKER + CHAIN + proxy(price='{ hold = "0", capture = "X-Cost" }'), tmp_path)
 
