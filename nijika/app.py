@@ -9,25 +9,47 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Middleware as MiddlewareOfAiohttp
 
-from nijika.config import Config, UpstreamSettings
+from nijika.config import Config, Login, UpstreamSettings
 from nijika.database import OUTAGE, open_pool, unreachable
 from nijika.ledger import Ledger
 from nijika.ledger.lease import Lease
 from nijika.ledger.sweeper import Sweeper
+from nijika.login.admission import Terms
+from nijika.login.github import GitHub
+from nijika.login.gitlab import GitLab
+from nijika.login.provider import Addresses, Provider
+from nijika.login.sign_in import SignIn
 from nijika.middlewares.body import Body
 from nijika.middlewares.canonical import Canonical
 from nijika.middlewares.problems import Problems
 from nijika.module import Handler, Middleware
+from nijika.pages import render
 from nijika.proxy.gathered import gathered
 from nijika.proxy.inbound import Inbound, say_continue, watched
 from nijika.proxy.upstream import Pace, Timing, Upstream, Wake
 from nijika.route import Routes
-from nijika.state import BODY_SECONDS, FINGERPRINT, LEASE, LEDGER, MATCH, POOL, PUBLIC_URL, ROUTES, UPSTREAMS, VAULT
+from nijika.state import (
+    BODY_SECONDS,
+    DEMO_USER,
+    FINGERPRINT,
+    LEASE,
+    LEDGER,
+    MATCH,
+    POOL,
+    PUBLIC_URL,
+    ROUTES,
+    SIGN_IN,
+    UPSTREAMS,
+    VAULT,
+)
 from nijika.store.vault import Vault
 
 
-def build(config: Config, *, database_url: str) -> web.Application:
-    """The application that serves `config`; its secrets and the database's address must be settled by now."""
+def build(config: Config, *, database_url: str, demo_user: int | None = None) -> web.Application:
+    """The application that serves `config`; its secrets and the database's address must be settled by now.
+
+    Whoever reaches the application may sign in as `demo_user`.
+    """
     chain: list[Middleware] = [Problems(), Canonical(), *_with_body(config.middlewares)]
     tasks: set[asyncio.Task[Any]] = set()
     routes = Routes(route for plugin in config.routes for route in plugin.routes())
@@ -35,8 +57,16 @@ def build(config: Config, *, database_url: str) -> web.Application:
     app[ROUTES] = routes
     app[VAULT] = Vault(config.server.secrets)
     app[PUBLIC_URL] = config.server.public_url.rstrip("/")
+    app[SIGN_IN] = SignIn(
+        _providers(config.login),
+        app[VAULT].cipher("nijika sign-in"),
+        Terms(config.credits.signup_bonus, config.login.first_user_is_admin),
+    )
+    if demo_user is not None:
+        app[DEMO_USER] = demo_user
     app[BODY_SECONDS] = config.server.body_seconds
     app[UPSTREAMS] = {name: _upstream(name, settings) for name, settings in config.upstreams.items()}
+    render.setup(app)
     # Our own table of routes decides; aiohttp's only has to let everything in, without an invitation to send bodies.
     app.router.add_route("*", "/{path:.*}", _endpoint, expect_handler=_uninvited)
     app.on_response_prepare.append(_prepare(chain))
@@ -116,6 +146,8 @@ def _resources(
             await stack.enter_async_context(_running(Sweeper(app[POOL], lease, app[LEDGER]).run()))
             for upstream in app[UPSTREAMS].values():
                 await stack.enter_async_context(upstream)
+            for provider in app[SIGN_IN].providers.values():
+                await stack.enter_async_context(provider)
             for module in (*config.middlewares, *config.routes):
                 await stack.enter_async_context(module.lifespan(app))
             yield
@@ -157,3 +189,15 @@ def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
         wake=Wake(settings.wake.path, settings.wake.seconds) if settings.wake else None,
         pace=Pace(*settings.max_rate) if settings.max_rate else None,
     )
+
+
+def _providers(settings: Login) -> dict[str, Provider]:
+    """Those that have a client id and secret, by name."""
+    providers: dict[str, Provider] = {}
+    for kind, given in ((GitHub, settings.github), (GitLab, settings.gitlab)):
+        if given is not None:
+            addresses = kind.default
+            if given.authorize_url and given.token_url and given.api_url:
+                addresses = Addresses(given.authorize_url, given.token_url, given.api_url.rstrip("/"))
+            providers[kind.name] = kind(given.client_id, given.client_secret, addresses, given.trust_email)
+    return providers

@@ -6,9 +6,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
 from nijika import rules, toml
 from nijika.credits import Amount
@@ -86,15 +87,32 @@ class Credits(Settings):
     signup_bonus: Amount = 0
 
 
-class Provider(Settings):
-    """One provider of sign-in; the addresses are for GitHub Enterprise and self-managed GitLab."""
+def _web_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or not text.isprintable():
+        raise ValueError(f'"{text}" is no address such as "https://github.example.com/login/oauth/authorize"')
+    return text
 
-    client_id: str
-    client_secret: str
-    authorize_url: str | None = None
-    token_url: str | None = None
-    api_url: str | None = None
+
+class Provider(Settings):
+    """One provider of sign-in; the addresses are for GitHub Enterprise and self-managed GitLab.
+
+    `trust_email`: what this host says about e-mail addresses is true, so that one may lead into an account that has it.
+    """
+
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret: Annotated[str, Field(min_length=1)]
+    authorize_url: Annotated[str, AfterValidator(_web_url)] | None = None
+    token_url: Annotated[str, AfterValidator(_web_url)] | None = None
+    api_url: Annotated[str, AfterValidator(_web_url)] | None = None
     trust_email: bool = False
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        """A secret must not go to one host because the address of another was forgotten."""
+        if len({self.authorize_url is None, self.token_url is None, self.api_url is None}) > 1:
+            raise ValueError("authorize_url, token_url and api_url are given together, or none of them")
+        return self
 
 
 class Login(Settings):

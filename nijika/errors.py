@@ -85,6 +85,131 @@ class InvalidKey(Problem):
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="nijika", error="invalid_token"'})
 
 
+class NotSignedIn(Problem):
+    """A page for people who are signed in, and nobody is, or the session is over."""
+
+    status = 401
+    code = "not-signed-in"
+    title = "Please sign in"
+    detail = "This page is for people who are signed in, and you are not, or not any more."
+
+
+class NotAllowed(Problem):
+    """Signed in, but not as somebody who may do this."""
+
+    status = 403
+    code = "not-allowed"
+    title = "This is not for you"
+    detail = "Your role does not allow this."
+
+
+class ForgedForm(Problem):
+    """A form that was not sent from one of our own pages, or from one that is too old."""
+
+    status = 403
+    code = "forged-form"
+    title = "The form could not be accepted"
+    detail = (
+        "This form does not come from a page of this site, or the page was open since before you signed in. "
+        "Nothing was changed. Load the page again and repeat."
+    )
+
+
+class BadForm(Problem):
+    """What was filled in cannot be taken; the sentence says what to change."""
+
+    status = 422
+    code = "bad-form"
+    title = "Something in the form needs a change"
+
+
+class SignInFailed(Problem):
+    """The provider sent the browser back with something else than an answer to this sign-in."""
+
+    status = 400
+    code = "sign-in-failed"
+    title = "The sign-in did not work"
+    detail = (
+        "This sign-in was not begun in this browser, took longer than ten minutes, or was used before. "
+        "Please start again."
+    )
+
+
+class SignInDeclined(SignInFailed):
+    """The person, or the provider, said no."""
+
+    code = "sign-in-declined"
+    title = "You are not signed in"
+    detail = "The provider says that access was not granted. Nothing was changed."
+
+
+class AccountTooYoung(Problem):
+    """The account at the provider is not one calendar month old, or its age is not known."""
+
+    status = 403
+    code = "account-too-young"
+    title = "This account is too young"
+    detail = (
+        "To sign up here, or to be linked, an account at GitHub or GitLab must be at least one month old. "
+        "Please come back later, or use another one."
+    )
+
+
+class IdentityTaken(Problem):
+    """The identity belongs to another account."""
+
+    status = 409
+    code = "identity-taken"
+    title = "It is linked to another account"
+    detail = "This identity is linked to another account here. Sign in with it there and unlink it first."
+
+
+class ProviderLinkedAlready(Problem):
+    """The account has an identity of this provider; a second one never replaces it."""
+
+    status = 409
+    code = "provider-linked-already"
+    title = "Another identity is linked already"
+
+    def __init__(self, login: str) -> None:
+        super().__init__(
+            f"The account with this e-mail is linked to “{login}” at the same provider. Sign in with that one; "
+            "to change it, unlink it first."
+        )
+
+
+class LastIdentity(Problem):
+    """Without it nobody could sign in to the account any more."""
+
+    status = 409
+    code = "last-identity"
+    title = "The last identity stays"
+    detail = "Without it you could not sign in any more. Link another one first, or delete the account."
+
+
+class LastAdmin(Problem):
+    """Somebody must be left who may do everything."""
+
+    status = 409
+    code = "last-admin"
+    title = "Somebody must be admin"
+    detail = "This is the last admin who is not suspended. Make somebody else admin first."
+
+
+class BelowZero(Problem):
+    """Credit that is not there cannot be taken; amounts are decimal text."""
+
+    status = 409
+    code = "below-zero"
+    title = "There is not so much to take"
+
+    def __init__(self, *, available: str) -> None:
+        super().__init__(
+            f"The account has {available} credits available, and cannot go below zero. Nothing was changed.",
+            available=available,
+        )
+
+
 class InsufficientCredits(Problem):
     """The account holds less than the price; amounts are decimal text."""
 
@@ -262,6 +387,19 @@ class UpstreamFailed(Problem):
     code = "upstream-failed"
     title = "The worker failed"
     detail = "The service behind this route cannot be reached, or its answer is broken. Nothing was charged."
+
+
+class ProviderFailed(Problem):
+    """GitHub or GitLab cannot be reached or does not answer as it should; `cause` is for the log."""
+
+    status = 502
+    code = "provider-failed"
+    title = "The provider did not answer"
+    detail = "The provider of the sign-in cannot be reached, or its answer is broken. Please try again in a moment."
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__()
 
 
 class UpstreamUnavailable(Problem):

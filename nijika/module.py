@@ -66,6 +66,10 @@ class Middleware(Module):
 class Plugin(Module):
     """Makes routes."""
 
+    def prerequisites(self) -> tuple[str, ...]:
+        """The links that must be in the chain."""
+        return ()
+
     def routes(self) -> Iterable[Route]:
         """The routes that this table asks for."""
         raise NotImplementedError

@@ -9,6 +9,8 @@ from aiohttp import web
 
 from nijika.errors import MethodNotAllowed, NotFound
 
+Who = Literal["anyone", "visitor", "user", "moderator", "admin"]
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@%-]+|\{[a-z_]+\}")
@@ -34,6 +36,8 @@ class Route:
 
     `path` is canonical; a segment `{name}` stands for any one segment, a last segment `*` for all the rest.
     `body_bytes_max` bounds the request's body. A priced route always needs a key.
+    `who` is for browsers: "visitor" may be signed in or not, the others are signed in with at least that role; for
+    "anyone" no session is looked for.
     `continues` tells that the handler itself says 100 Continue, when it first reads the body. `on_disconnect` is for
     priced calls whose caller has left: the work is paid for and finished, or cancelled and refunded.
     """
@@ -43,6 +47,7 @@ class Route:
     handler: Handler
     price: Price
     needs_key: bool = False
+    who: Who = "anyone"
     body_bytes_max: int = 1_048_576
     content_types: tuple[str, ...] = ()
     upstream: str | None = None

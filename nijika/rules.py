@@ -76,6 +76,7 @@ def routes(
     taken: dict[tuple[str, str], str] = {}
     for index, plugin in plugins:
         where = f"routes[{index}]"
+        yield from _missing_links(where, plugin, names)
         try:
             made = [(route, shape(route.path)) for route in plugin.routes()]
         except Exception as error:
@@ -92,6 +93,12 @@ def routes(
                 taken[method, form] = where
     if not clash:
         yield from _given_away(found)
+
+
+def _missing_links(where: str, plugin: Plugin, links: set[str]) -> Iterator[Mistake]:
+    for need in plugin.prerequisites():
+        if need not in links:
+            yield Mistake(where, f'"{plugin.use}" needs "{need}", which is not in the chain', _add(need))
 
 
 def _given_away(found: Sequence[tuple[str, Route]]) -> Iterator[Mistake]:
@@ -134,6 +141,9 @@ def _prerequisites(where: str, route: Route, links: set[str], upstreams: Sequenc
         yield Mistake(f"{where}.upstream", what, did_you_mean(route.upstream, upstreams))
     if route.needs_key and "api_key" not in links:
         yield Mistake(where, f'{route.path} needs a key, and there is no "api_key" in the chain', _add("api_key"))
+    if route.who not in {"anyone", "visitor"} and "session" not in links:
+        what = f'{route.path} is for people who are signed in, and there is no "session" in the chain'
+        yield Mistake(where, what, _add("session"))
     if route.price != FREE and "pricing" not in links:
         yield Mistake(where, f'{route.path} has a price, and there is no "pricing" in the chain', _add("pricing"))
 

@@ -5,13 +5,16 @@ from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from aiohttp import web
+from aiohttp_session import AbstractStorage
 
 from nijika.database import Pool
 from nijika.ledger import Bill, Fingerprint, Ledger
 from nijika.ledger.lease import Lease
+from nijika.login.sign_in import SignIn
 from nijika.proxy.upstream import Upstream
 from nijika.route import Match, Routes
 from nijika.store.keys import Key
+from nijika.store.sessions import Life, Visitor
 from nijika.store.vault import Vault
 
 POOL: web.AppKey[Pool] = web.AppKey("POOL")
@@ -21,6 +24,10 @@ VAULT: web.AppKey[Vault] = web.AppKey("VAULT", Vault)
 ROUTES: web.AppKey[Routes] = web.AppKey("ROUTES", Routes)
 UPSTREAMS: web.AppKey[dict[str, Upstream]] = web.AppKey("UPSTREAMS", dict[str, Upstream])
 PUBLIC_URL: web.AppKey[str] = web.AppKey("PUBLIC_URL", str)
+SIGN_IN: web.AppKey[SignIn] = web.AppKey("SIGN_IN", SignIn)
+COOKIE: web.AppKey[AbstractStorage] = web.AppKey("COOKIE", AbstractStorage)
+SESSION_LIFE: web.AppKey[Life] = web.AppKey("SESSION_LIFE", Life)
+DEMO_USER: web.AppKey[int] = web.AppKey("DEMO_USER", int)
 BODY_SECONDS: web.AppKey[float] = web.AppKey("BODY_SECONDS", float)
 
 REQUEST_ID: web.RequestKey[UUID] = web.RequestKey("REQUEST_ID", UUID)
@@ -31,6 +38,7 @@ CLIENT_IP: web.RequestKey[IPv4Address | IPv6Address] = web.RequestKey("CLIENT_IP
 MATCH: web.RequestKey[Match] = web.RequestKey("MATCH", Match)
 LIMIT_FIELDS: web.RequestKey[dict[str, str]] = web.RequestKey("LIMIT_FIELDS", dict[str, str])
 KEY: web.RequestKey[Key] = web.RequestKey("KEY", Key)
+VISITOR: web.RequestKey[Visitor] = web.RequestKey("VISITOR", Visitor)
 FINGERPRINT: web.RequestKey[Fingerprint] = web.RequestKey("FINGERPRINT", Fingerprint)
 DELIVERED: web.RequestKey[Callable[[bool], None]] = web.RequestKey("DELIVERED")
 BILL: web.RequestKey[Bill] = web.RequestKey("BILL", Bill)

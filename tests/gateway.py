@@ -22,7 +22,6 @@ from nijika.local.serving import address
 from nijika.server import bind, listening
 from nijika.state import POOL, VAULT
 from nijika.store import keys, users
-from nijika.store.vault import make_key
 
 CHAIN = """
 [[middlewares]]
@@ -107,17 +106,13 @@ class Gateway:
         return self.app[POOL]
 
     async def customer(self, amount: str = "100", *, scopes: list[str] | None = None) -> Customer:
-        key = make_key()
         vault = self.app[VAULT]
         async with self.pool.acquire() as connection, connection.transaction():
-            _, account = await users.add(connection, name=f"customer {key[-6:]}", email=None, role="user")
+            _, account = await users.add(connection, name="customer", email=None, role="user")
             if amount != "0":
                 await grant(connection, request_id.make(), account, parse(amount), "test")
-            digest, sealed = vault.digest(key), vault.seal(key)
-            await keys.add(
-                connection, account=account, name="k", digest=digest, sealed=sealed, hint=key[-4:], scopes=scopes
-            )
-        return Customer(self, account, key)
+            key = await keys.make(connection, vault, account=account, name="k", scopes=scopes)
+        return Customer(self, account, key.text)
 
     async def charge(self, request_id: str) -> dict[str, Any]:
         row = await self.pool.fetchrow("SELECT * FROM charges WHERE id = $1", UUID(request_id))

@@ -10,7 +10,6 @@ from nijika import credits
 from nijika.commands.setting import Parsers, Work, credit, parser, show, table, user, working
 from nijika.errors import CommandError
 from nijika.store import caps, keys
-from nijika.store.vault import make_key
 
 COLUMNS = ("id", "name", "key", "scopes", "per_day", "per_month", "expires", "revoked", "created")
 
@@ -55,19 +54,11 @@ async def make(
     month_max: int | None = None,
 ) -> str:
     """Make a key, store it, and return its text."""
-    text = make_key()
-    key = await keys.add(
-        work.connection,
-        account=account,
-        name=name,
-        digest=work.vault.digest(text),
-        sealed=work.vault.seal(text),
-        hint=text[-4:],
-        scopes=scopes,
-        expires_at=expires_at,
+    made = await keys.make(
+        work.connection, work.vault, account=account, name=name, scopes=scopes, expires_at=expires_at
     )
-    await caps.put(work.connection, key, day_max=day_max, month_max=month_max)
-    return text
+    await caps.put(work.connection, made.id, day_max=day_max, month_max=month_max)
+    return made.text
 
 
 def _add(arguments: argparse.Namespace) -> int:

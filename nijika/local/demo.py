@@ -20,9 +20,10 @@ from nijika.ledger.grant import grant
 from nijika.local import ground
 from nijika.local.serving import address, bring_up_to_date, serve
 from nijika.local.watch import together
+from nijika.rules import is_loopback
 from nijika.server import bind
 from nijika.store import keys, users
-from nijika.store.vault import Vault, make_key
+from nijika.store.vault import Vault
 
 ROOT = Path(__file__).parents[2]
 NAME = "demo"
@@ -46,8 +47,10 @@ def run(config: Config, data: Path, *, port: int | None) -> None:
             ground.database(_embedded(config), data, lasting=True, progress=_tell) as database_url,
         ):
             config = _at(config, address(sock), _listening(worker))
-            key = asyncio.run(_account(config, database_url))
-            asyncio.run(serve(config, database_url, sock, announce=lambda: _announce(config, key)))
+            user, key = asyncio.run(_account(config, database_url))
+            # Its button is for this machine: it asks for no proof of who it is that presses it.
+            demo_user = user if is_loopback(config.server.host) else None
+            asyncio.run(serve(config, database_url, sock, lambda: _announce(config, key), demo_user))
             _tell("stopping …")
 
 
@@ -108,20 +111,20 @@ def _listening(worker: subprocess.Popen[str]) -> str:
     return url
 
 
-async def _account(config: Config, database_url: str) -> str:
-    """The demo account's key; account and credit are made at the first start."""
+async def _account(config: Config, database_url: str) -> tuple[int, str]:
+    """The demo's user and key; account and credit are made at the first start."""
     await bring_up_to_date(database_url)
     vault = Vault(config.server.secrets)
     connection = await asyncpg.connect(database_url)
     try:
         async with connection.transaction():
-            found = await users.find(connection, NAME)
-            if found:
-                account = found[0]["account"]
-            else:
-                _, account = await users.add(connection, name=NAME, email=None, role="user")
+            user = await users.named(connection, NAME)
+            if user is None:
+                user, account = await users.add(connection, name=NAME, email=None, role="admin")
                 await grant(connection, request_id.make(), account, config.credits.signup_bonus, "signup")
-            return await _key(connection, vault, account)
+            row = await users.one(connection, user)
+            assert row is not None
+            return user, await _key(connection, vault, row["account"])
     finally:
         await connection.close()
 
@@ -129,13 +132,12 @@ async def _account(config: Config, database_url: str) -> str:
 async def _key(connection: Connection, vault: Vault, account: int) -> str:
     """A living key that can be shown again, or else a new one."""
     for row in await keys.of_account(connection, account):
-        text = vault.open(row["sealed"]) if row["sealed"] and row["revoked_at"] is None else None
+        if row["revoked_at"] is not None or row["expires_at"] is not None:
+            continue
+        text = vault.open(row["sealed"]) if row["sealed"] else None
         if text is not None:
             return text
-    text = make_key()
-    digest, sealed = vault.digest(text), vault.seal(text)
-    await keys.add(connection, account=account, name="demo", digest=digest, sealed=sealed, hint=text[-4:])
-    return text
+    return (await keys.make(connection, vault, account=account, name="demo")).text
 
 
 def _announce(config: Config, key: str) -> None:

@@ -23,8 +23,12 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one is a term
 log = logging.getLogger("nijika")
 
 
-async def serve(config: Config, database_url: str, sock: socket.socket, announce: Callable[[], None]) -> None:
+async def serve(
+    config: Config, database_url: str, sock: socket.socket, announce: Callable[[], None], demo_user: int | None = None
+) -> None:
     """Serve on a bound socket; `announce` is called once calls are really accepted. Ends with one of STOPS.
+
+    Whoever reaches the socket may sign in as `demo_user`.
 
     StartError if the database is away, or if this process was declared dead by another one.
     """
@@ -33,7 +37,7 @@ async def serve(config: Config, database_url: str, sock: socket.socket, announce
     await bring_up_to_date(database_url)
     server = config.server
     patience = Patience(server.head_seconds, server.idle_seconds, server.write_seconds, server.drain_seconds)
-    app = build(config, database_url=database_url)
+    app = build(config, database_url=database_url, demo_user=demo_user)
     async with listening(app, sock, patience) as listener:
         announce()
         lease = app[LEASE]

@@ -1,4 +1,7 @@
-"""The outermost link: names each request, and turns whatever goes wrong inside into one form of answer (RFC 9457)."""
+"""The outermost link: names each request, and turns whatever goes wrong inside into one form of answer (RFC 9457).
+
+Browsers get a page in its place, with the same status and the same sentence.
+"""
 
 import json
 import logging
@@ -10,6 +13,8 @@ from aiohttp import hdrs, web
 from nijika import request_id
 from nijika.errors import NotFound, Problem
 from nijika.module import Handler, Middleware
+from nijika.pages.render import problem as page
+from nijika.pages.render import wants_page
 from nijika.proxy.connection import cut
 from nijika.proxy.inbound import INVITED
 from nijika.state import BEGAN, CODE, REQUEST_ID
@@ -40,6 +45,8 @@ class Problems(Middleware):
         request[CODE] = problem.code
         if request.writer.output_size > 0:
             cut(request)
+        if wants_page(request):
+            return page(request, problem)
         return render(problem, request[REQUEST_ID])
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -3,6 +3,7 @@
 from nijika.module import Plugin
 from nijika.plugins.account import Account
 from nijika.plugins.health import Health
+from nijika.plugins.login import Login
 from nijika.plugins.proxy import Proxy
 from nijika.plugins.site import Site
 
@@ -11,4 +12,5 @@ PLUGINS: dict[str, type[Plugin]] = {
     "health": Health,
     "account": Account,
     "site": Site,
+    "login": Login,
 }

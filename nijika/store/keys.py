@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 
 from nijika.database import Connection, Pool, fetchrow
+from nijika.store.vault import Vault, make_key
+
+HINT_CHARACTERS = 4
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,39 @@ async def find(pool: Pool, digests: Sequence[bytes]) -> Key | None:
     return Key(row["id"], row["account"], scopes, row["suspended"])
 
 
+class Made(NamedTuple):
+    """A new key: its number, and its text."""
+
+    id: int
+    text: str
+
+
+async def make(
+    connection: Connection,
+    vault: Vault,
+    *,
+    account: int,
+    name: str,
+    scopes: Sequence[str] | None = None,
+    expires_at: datetime | None = None,
+    session: UUID | None = None,
+) -> Made:
+    """Make a key and store it; `session` is the browser's session with which it ends."""
+    text = make_key()
+    key = await add(
+        connection,
+        account=account,
+        name=name,
+        digest=vault.digest(text),
+        sealed=vault.seal(text),
+        hint=text[-HINT_CHARACTERS:],
+        scopes=scopes,
+        expires_at=expires_at,
+        session=session,
+    )
+    return Made(key, text)
+
+
 async def add(
     connection: Connection,
     *,
@@ -44,11 +82,12 @@ async def add(
     hint: str,
     scopes: Sequence[str] | None = None,
     expires_at: datetime | None = None,
+    session: UUID | None = None,
 ) -> int:
     """Store a key; returns its id."""
     key: int = await connection.fetchval(
-        """INSERT INTO keys (account, name, digest, sealed, hint, scopes, expires_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id""",
+        """INSERT INTO keys (account, name, digest, sealed, hint, scopes, expires_at, session)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id""",
         account,
         name,
         digest,
@@ -56,17 +95,34 @@ async def add(
         hint,
         scopes,
         expires_at,
+        session,
     )
     return key
 
 
 async def of_account(connection: Connection, account: int) -> list[asyncpg.Record]:
     """All keys of an account, the oldest first, the sealed text included."""
-    return await connection.fetch(
-        """SELECT id, name, hint, sealed, scopes, expires_at, revoked_at, created_at
-             FROM keys WHERE account = $1 ORDER BY id""",
+    return await connection.fetch(f"{_SELECT} WHERE account = $1 ORDER BY id", account)
+
+
+async def alive(connection: Connection, account: int, key: int) -> asyncpg.Record | None:
+    """The key of this id, if it is this account's and may be used now; locked until the transaction ends."""
+    return await connection.fetchrow(
+        f"""{_SELECT} WHERE id = $1 AND account = $2 AND revoked_at IS NULL
+               AND (expires_at IS NULL OR expires_at > now()) FOR UPDATE""",
+        key,
         account,
     )
+
+
+async def of_session(connection: Connection, session: UUID) -> asyncpg.Record | None:
+    """The key of a browser's session, expired or not; locked until the transaction ends."""
+    return await connection.fetchrow(f"{_SELECT} WHERE session = $1 AND revoked_at IS NULL FOR UPDATE", session)
+
+
+async def expire(connection: Connection, key: int, at: datetime) -> None:
+    """Let a key live until `at`."""
+    await connection.execute("UPDATE keys SET expires_at = $2 WHERE id = $1", key, at)
 
 
 async def exists(connection: Connection, key: int) -> bool:
@@ -80,3 +136,13 @@ async def revoke(connection: Connection, key: int) -> bool:
         "UPDATE keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING true", key
     )
     return done is not None
+
+
+async def forget(connection: Connection, account: int) -> None:
+    """End all keys of an account for ever, and forget their texts."""
+    await connection.execute(
+        "UPDATE keys SET revoked_at = coalesce(revoked_at, now()), sealed = NULL WHERE account = $1", account
+    )
+
+
+_SELECT = """SELECT id, account, name, hint, sealed, scopes, expires_at, revoked_at, created_at, session FROM keys"""

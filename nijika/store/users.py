@@ -1,8 +1,11 @@
-"""Users, and the accounts that hold their credit."""
+"""Users, and the accounts that hold their credit. A user's e-mail is always one that somebody has vouched for."""
+
+import re
 
 import asyncpg
 
 from nijika.database import Connection
+from nijika.store.sessions import Role
 
 
 async def add(connection: Connection, *, name: str, email: str | None, role: str) -> tuple[int, int]:
@@ -19,9 +22,84 @@ async def add(connection: Connection, *, name: str, email: str | None, role: str
 
 
 async def find(connection: Connection, who: str) -> list[asyncpg.Record]:
-    """Users with this id, e-mail or name, in any case of letters."""
+    """Users with this id, e-mail or name, in any case of letters; a number is an id, whoever is called so."""
+    if who.isdigit():
+        return await connection.fetch(f"{_SELECT} WHERE u.id::text = $1", who)
     return await connection.fetch(
-        _SELECT + " WHERE u.id::text = $1 OR lower(u.email) = lower($1) OR lower(u.name) = lower($1) ORDER BY u.id", who
+        f"{_SELECT} WHERE lower(u.email) = lower($1) OR lower(u.name) = lower($1) ORDER BY u.id", who
+    )
+
+
+async def named(connection: Connection, name: str) -> int | None:
+    """The first user of a name who signs in by no provider."""
+    user: int | None = await connection.fetchval(
+        """SELECT u.id FROM users u
+            WHERE name = $1 AND NOT EXISTS (SELECT 1 FROM identities i WHERE i."user" = u.id) ORDER BY id LIMIT 1""",
+        name,
+    )
+    return user
+
+
+async def one(connection: Connection, user: int) -> asyncpg.Record | None:
+    """The user of this id."""
+    return await connection.fetchrow(f"{_SELECT} WHERE u.id = $1", user)
+
+
+async def locked(connection: Connection, *ids: int) -> dict[int, asyncpg.Record]:
+    """Users by id, and with them every admin; nobody else changes roles or suspends until the transaction ends."""
+    await connection.execute("SELECT 1 FROM users WHERE role = 'admin' OR id = ANY($1) ORDER BY id FOR UPDATE", ids)
+    rows = await connection.fetch(f"{_SELECT} WHERE u.role = 'admin' OR u.id = ANY($1)", ids)
+    return {row["id"]: row for row in rows}
+
+
+async def by_email(connection: Connection, email: str) -> int | None:
+    """The user who holds an e-mail, in any case of letters."""
+    user: int | None = await connection.fetchval("SELECT id FROM users WHERE lower(email) = lower($1)", email)
+    return user
+
+
+async def is_first(connection: Connection) -> bool:
+    """Whether there is no user at all; if so, nobody else becomes one until the transaction ends."""
+    if await connection.fetchval("SELECT EXISTS (SELECT 1 FROM users)"):
+        return False
+    await connection.execute("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE")
+    return not await connection.fetchval("SELECT EXISTS (SELECT 1 FROM users)")
+
+
+async def fill_email(connection: Connection, user: int, email: str) -> None:
+    """Give a user without an e-mail this one, unless somebody else holds it."""
+    await connection.execute(
+        """UPDATE users SET email = $2 WHERE id = $1 AND email IS NULL
+              AND NOT EXISTS (SELECT 1 FROM users WHERE lower(email) = lower($2))""",
+        user,
+        email,
+    )
+
+
+async def set_role(connection: Connection, user: int, role: Role) -> None:
+    """Give a user another role."""
+    await connection.execute("UPDATE users SET role = $2 WHERE id = $1", user, role)
+
+
+async def delete(connection: Connection, user: int) -> None:
+    """Remove a user with identities and sessions; the account and its charges stay, because money must add up."""
+    await connection.execute("DELETE FROM users WHERE id = $1", user)
+
+
+async def search(connection: Connection, text: str, *, before: int | None = None, limit: int) -> list[asyncpg.Record]:
+    """Users whose id, name, e-mail or identity holds `text`, the newest first, from the one before id `before`."""
+    pattern = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+    return await connection.fetch(
+        f"""{_SELECT}
+             WHERE ($2::bigint IS NULL OR u.id < $2)
+               AND ($3 = '' OR u.id::text = $3 OR u.name ILIKE $1 OR u.email ILIKE $1
+                    OR EXISTS (SELECT 1 FROM identities i
+                                WHERE i."user" = u.id AND (i.login ILIKE $1 OR i.subject = $3)))
+             ORDER BY u.id DESC LIMIT $4""",  # noqa: S608 (constants)
+        pattern,
+        before,
+        text,
+        limit,
     )
 
 

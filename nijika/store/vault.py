@@ -37,9 +37,9 @@ class Vault:
     """Digests and seals keys under the server's secrets: the first one writes, all of them read."""
 
     def __init__(self, server_secrets: Sequence[str]) -> None:
+        self._secrets = tuple(server_secrets)
         self._peppers = [_derive(secret, b"nijika key digest") for secret in server_secrets]
-        seals = [_derive(secret, b"nijika key seal") for secret in server_secrets]
-        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(seal)) for seal in seals])
+        self._fernet = self.cipher("nijika key seal")
 
     def digest(self, key: str) -> bytes:
         """HMAC-SHA256 of a key, under which it is stored."""
@@ -48,6 +48,11 @@ class Vault:
     def digests(self, key: str) -> list[bytes]:
         """All digests under which the key may have been stored, before a secret was changed, too."""
         return [hmac.digest(pepper, key.encode(), hashlib.sha256) for pepper in self._peppers]
+
+    def cipher(self, purpose: str) -> MultiFernet:
+        """A cipher of its own for a purpose: what was sealed for another one does not open."""
+        keys = [base64.urlsafe_b64encode(_derive(secret, purpose.encode())) for secret in self._secrets]
+        return MultiFernet([Fernet(key) for key in keys])
 
     def seal(self, key: str) -> bytes:
         """The key, encrypted (Fernet)."""

@@ -1,0 +1,1 @@
+"""Sign-in: what providers say about a person, and whom nijika lets in for it."""

@@ -1,0 +1,1 @@
+"""What every page for a browser needs: templates and their security, the visitor's cookie, forms, charts, tables."""
