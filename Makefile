@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m nijika demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(VENV)/.npm $(VENV)/.browser
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev
@@ -37,7 +37,7 @@ lock:
 	$(LOCK) --extra classic --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) tests/npm/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -56,3 +56,9 @@ $(VENV)/.dev: requirements-dev.lock requirements.lock | $(VENV)/bin/python
 	@echo "installing what the tests need …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	@touch $@
+
+$(VENV)/.npm: tests/npm/package-lock.json tests/npm/.npmrc | $(VENV)/bin/python
+	@tests/install npm $@
+
+$(VENV)/.browser: | $(VENV)/bin/python
+	@tests/install chromium $@

@@ -15,6 +15,8 @@ from nijika.store.migrate import migrate
 from tests.gateway import Customer, Gateway, configuration, loaded, serving, upstream_table
 from tests.peers.upstream import Upstream
 
+pytest_plugins = ["tests.providers.fixtures"]
+
 Start = Callable[[str], AbstractAsyncContextManager[Gateway]]
 
 # What is tested is nijika, not the disk; the tests of PostgreSQL itself keep fsync on.

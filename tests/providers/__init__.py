@@ -1,0 +1,1 @@
+"""GitHub and GitLab as OAuth servers on this machine, and a visitor who signs in there."""
