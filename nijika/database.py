@@ -1,10 +1,12 @@
 """Connections to PostgreSQL, and which of its failures are an outage."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
-from nijika.errors import StartError
+from nijika.errors import LedgerUnavailable, StartError
 
 if TYPE_CHECKING:
     # Generic in their stubs only.
@@ -53,6 +55,22 @@ async def open_pool(url: str, *, connections_max: int) -> Pool:
         timeout=10,
         server_settings={"lock_timeout": str(LOCK_MILLISECONDS)},
     )
+
+
+@asynccontextmanager
+async def outage_told() -> AsyncIterator[None]:
+    """Whoever asks is told LedgerUnavailable when the database is away."""
+    try:
+        yield
+    except OUTAGE as error:
+        raise LedgerUnavailable from error
+
+
+@asynccontextmanager
+async def connected(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for what needs several statements. LedgerUnavailable if the database is away, before or inside."""
+    async with outage_told(), pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        yield connection
 
 
 async def fetch(pool: Pool, sql: str, *arguments: object) -> list[asyncpg.Record]:

@@ -9,8 +9,8 @@ import aiohttp_session
 from aiohttp import hdrs, web
 from pydantic import Field
 
-from nijika.database import OUTAGE
-from nijika.errors import LedgerUnavailable, NotAllowed, NotSignedIn
+from nijika.database import outage_told
+from nijika.errors import NotAllowed, NotSignedIn
 from nijika.module import Handler, Middleware
 from nijika.pages import cookie
 from nijika.pages.render import wants_page
@@ -49,10 +49,8 @@ class Session(Middleware):
             return await handler(request)
 
         async def inside(request: web.Request) -> web.StreamResponse:
-            try:
+            async with outage_told():
                 visitor = await _visitor(request)
-            except OUTAGE as error:
-                raise LedgerUnavailable from error
             _check(request, visitor, who)
             return await handler(request)
 

@@ -72,6 +72,21 @@ async def sign_out(request: web.Request) -> None:
     (await aiohttp_session.get_session(request)).invalidate()
 
 
+async def leave_notice(request: web.Request, text: str, **more: str) -> None:
+    """Say something on the next page that this visitor sees; `more` is for that page's template."""
+    if text or more:
+        (await aiohttp_session.get_session(request))["notice"] = {"text": text, **more}
+
+
+def take_notice(request: web.Request) -> dict[str, str]:
+    """What is to be said now, once: `text` ("" is nothing) in a `tone` (a class of the style sheet), and more."""
+    session: Session | None = request.get(aiohttp_session.SESSION_KEY)
+    notice = {} if session is None else session.get("notice", {})
+    if session is not None and notice:
+        del session["notice"]
+    return {"text": "", "tone": "good", **notice}
+
+
 def token(request: web.Request) -> str:
     """The token that forms of this visitor carry; made where there is none yet. "" without the `session` link."""
     session: Session | None = request.get(aiohttp_session.SESSION_KEY)

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from multidict import MultiDict
 from yarl import URL
 
+from nijika import credits
 from nijika.errors import BadForm, ForgedForm
 from nijika.module import FREE, Route
 from nijika.pages import cookie
@@ -70,3 +71,17 @@ def number(fields: Form, name: str, *, label: str, most: int) -> int | None:
     if re.fullmatch(r"[1-9][0-9]{0,8}", line, re.ASCII) is None or int(line) > most:
         raise BadForm(f"{label} is a whole number from 1 to {most}.")
     return int(line)
+
+
+def amount(fields: Form, name: str, *, label: str) -> int | None:
+    """Micro-credits, written as decimal text; None if nothing was filled in. BadForm."""
+    line = fields.get(name, "").strip()
+    try:
+        return credits.parse(line) if line else None
+    except ValueError as error:
+        raise BadForm(f"{label} is not right: {error}.") from None
+
+
+def back(path: str) -> web.Response:
+    """What follows a form that was taken: the page that shows what it did, and that may be loaded again."""
+    return web.Response(status=303, headers={hdrs.LOCATION: path, hdrs.CACHE_CONTROL: "no-store"})

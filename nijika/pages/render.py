@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 import aiohttp_jinja2
 import jinja2
@@ -10,10 +9,9 @@ from aiohttp import hdrs, web
 
 from nijika import credits
 from nijika.errors import NotSignedIn, Problem
-from nijika.pages import cookie
+from nijika.pages import cookie, reasons, static
 from nijika.state import PATH, REQUEST_ID, ROUTES, VISITOR
 
-PACKAGE = Path(__file__).parents[1]
 NEVER = "never"
 
 
@@ -31,7 +29,7 @@ def setup(app: web.Application) -> None:
     """Load the templates; every value in them is escaped, and an unknown one is an error."""
     aiohttp_jinja2.setup(
         app,
-        loader=jinja2.FileSystemLoader(folder("templates")),
+        loader=jinja2.FileSystemLoader(static.folder("templates")),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         trim_blocks=True,
@@ -48,7 +46,9 @@ def page(
         "visitor": request.get(VISITOR),
         "here": request.get(PATH, ""),
         "paths": {route.path for route in request.app[ROUTES]},
+        "notice": cookie.take_notice(request),
         "token": lambda: cookie.token(request),
+        "static": static.address,
         **values,
     }
     response = aiohttp_jinja2.render_template(template, request, context, status=status)
@@ -86,12 +86,6 @@ def wants_page(request: web.Request) -> bool:
     return "text/html" in accepted and "application/json" not in accepted[: accepted.index("text/html")]
 
 
-def folder(name: str) -> Path:
-    """Inside of the package when it is installed, beside it in the source."""
-    packaged = PACKAGE / name
-    return packaged if packaged.is_dir() else PACKAGE.parent / name
-
-
 def amount(micro: int) -> str:
     """Credits as people read them: grouped, and no longer than they must be."""
     whole, _, fraction = credits.show(micro).partition(".")
@@ -115,5 +109,18 @@ def iso(when: datetime | None) -> str:
     return "" if when is None else when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-FILTERS: dict[str, Callable[..., str]] = {"credits": amount, "day": day, "moment": moment, "iso": iso}
+def provider(name: str) -> str:
+    """A provider's name as it writes it itself."""
+    return {"github": "GitHub", "gitlab": "GitLab"}.get(name, name)
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "credits": amount,
+    "decimal": credits.show,
+    "day": day,
+    "moment": moment,
+    "iso": iso,
+    "reason": reasons.sentence,
+    "provider": provider,
+}
 """What templates call to show values."""

@@ -2,6 +2,7 @@
 
 from nijika.module import Plugin
 from nijika.plugins.account import Account
+from nijika.plugins.dashboard import Dashboard
 from nijika.plugins.health import Health
 from nijika.plugins.login import Login
 from nijika.plugins.proxy import Proxy
@@ -13,4 +14,5 @@ PLUGINS: dict[str, type[Plugin]] = {
     "account": Account,
     "site": Site,
     "login": Login,
+    "dashboard": Dashboard,
 }

@@ -7,9 +7,8 @@ from uuid import uuid4
 
 from aiohttp import hdrs, web
 
-from nijika.database import OUTAGE
+from nijika.database import connected
 from nijika.errors import (
-    LedgerUnavailable,
     NotFound,
     Problem,
     ProviderFailed,
@@ -112,10 +111,7 @@ async def _callback(name: str, request: web.Request) -> web.StreamResponse:
     provider = _provider(request, name)
     answer: web.StreamResponse
     try:
-        try:
-            answer = _seen(await _admitted(request, provider))
-        except OUTAGE as error:
-            raise LedgerUnavailable from error
+        answer = form.back(await _admitted(request, provider))
     except Problem as problem:
         if isinstance(problem, ProviderFailed):
             log.warning("sign-in by %s failed: the provider %s", name, problem.cause)
@@ -144,11 +140,20 @@ async def _admitted(request: web.Request, provider: Provider) -> str:
             raise SignInFailed
         linking = visitor.user
     signing_in = request.app[SIGN_IN]
-    async with request.app[POOL].acquire(timeout=5) as connection:
+    async with connected(request.app[POOL]) as connection:
         admission = await admit(connection, identity, linking=linking, terms=signing_in.terms, vault=request.app[VAULT])
     if linking is None:
         await _sign_in(request, admission.user, provider.name)
+    await cookie.leave_notice(request, _NOTICES[admission.how].format(provider.title))
     return pending.next
+
+
+_NOTICES = {
+    "known": "",
+    "linked": "{} is linked to your account; you can sign in with it from now on.",
+    "e-mail": "Your account has the same verified e-mail address, so {} is linked to it now.",
+    "new": "Welcome! Your account is made, and a first key with it.",
+}
 
 
 async def _pending(request: web.Request, provider: Provider) -> Pending:
@@ -158,7 +163,7 @@ async def _pending(request: web.Request, provider: Provider) -> Pending:
     states = request.query.getall("state", ())
     if pending is None or len(states) != 1 or not pending.answers(provider.name, states[0]):
         raise SignInFailed
-    async with request.app[POOL].acquire(timeout=5) as connection:
+    async with connected(request.app[POOL]) as connection:
         if not await identities.spend_state(connection, pending.digest):
             raise SignInFailed
     return pending
@@ -168,7 +173,7 @@ async def _sign_in(request: web.Request, user: int, provider: str) -> None:
     """A new session, never one that was there before."""
     session = uuid4()
     before = request.get(VISITOR)
-    async with request.app[POOL].acquire(timeout=5) as connection, connection.transaction():
+    async with connected(request.app[POOL]) as connection, connection.transaction():
         if before is not None:
             await sessions.end(connection, before.user, only=before.session)
         await sessions.begin(
@@ -187,21 +192,17 @@ async def _demo(request: web.Request, fields: Form) -> web.StreamResponse:
     if DEMO_USER not in request.app:
         raise NotFound
     await _sign_in(request, request.app[DEMO_USER], "demo")
-    return _seen(_next(request, fields.get("next", "")))
+    return form.back(_next(request, fields.get("next", "")))
 
 
 async def _logout(request: web.Request, _: Form) -> web.StreamResponse:
     """The row goes, so that a copy of the cookie is worth nothing; then the cookie."""
     visitor = request.get(VISITOR)
     if visitor is not None:
-        async with request.app[POOL].acquire(timeout=5) as connection:
+        async with connected(request.app[POOL]) as connection:
             await sessions.end(connection, visitor.user, only=visitor.session)
     await cookie.sign_out(request)
-    return _seen("/")
-
-
-def _seen(location: str) -> web.Response:
-    return web.Response(status=303, headers={hdrs.LOCATION: location, hdrs.CACHE_CONTROL: "no-store"})
+    return form.back("/")
 
 
 def _provider(request: web.Request, name: str) -> Provider:

@@ -105,6 +105,11 @@ async def of_account(connection: Connection, account: int) -> list[asyncpg.Recor
     return await connection.fetch(f"{_SELECT} WHERE account = $1 ORDER BY id", account)
 
 
+async def lasting(connection: Connection, account: int) -> list[asyncpg.Record]:
+    """The keys of an account that do not end with a browser's session, the oldest first."""
+    return await connection.fetch(f"{_SELECT} WHERE account = $1 AND session IS NULL ORDER BY id", account)
+
+
 async def alive(connection: Connection, account: int, key: int) -> asyncpg.Record | None:
     """The key of this id, if it is this account's and may be used now; locked until the transaction ends."""
     return await connection.fetchrow(

@@ -108,6 +108,17 @@ async def everyone(connection: Connection) -> list[asyncpg.Record]:
     return await connection.fetch(_SELECT + " ORDER BY u.id")
 
 
+async def counts(connection: Connection) -> asyncpg.Record:
+    """How many users there are: `everyone`, `new` within 30 days, `suspended`."""
+    row = await connection.fetchrow(
+        """SELECT count(*) AS everyone, count(*) FILTER (WHERE u.created_at > now() - interval '30 days') AS new,
+                  count(*) FILTER (WHERE a.suspended_at IS NOT NULL) AS suspended
+             FROM users u JOIN accounts a ON a.id = u.account"""
+    )
+    assert row is not None, "an aggregate has one row"
+    return row
+
+
 async def suspend(connection: Connection, account: int, *, suspended: bool) -> None:
     """Refuse all keys of an account, or let them in again."""
     await connection.execute(

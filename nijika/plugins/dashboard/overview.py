@@ -1,0 +1,44 @@
+"""The first page: what is left, what was used lately, and what to do next."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+
+from nijika.database import connected
+from nijika.module import FREE, Route
+from nijika.pages.render import page
+from nijika.state import POOL, PUBLIC_URL, ROUTES, VISITOR
+from nijika.store import identities, keys, transactions, usage
+from nijika.store.transactions import Filter
+
+DAYS = 30
+RECENT = 6
+
+
+def routes() -> Iterable[Route]:
+    """`/dashboard`."""
+    yield Route(("GET",), "/dashboard", _overview, FREE, who="user")
+
+
+async def _overview(request: web.Request) -> web.Response:
+    visitor = request[VISITOR]
+    async with connected(request.app[POOL]) as connection:
+        recent = await transactions.page(connection, visitor.account, Filter(), limit=RECENT)
+        linked = await identities.of_user(connection, visitor.user)
+        own = await keys.lasting(connection, visitor.account)
+        balance = await usage.account(connection, visitor.account)
+        since = datetime.now(UTC) - timedelta(days=DAYS - 1)
+        spent = await usage.spent_since(connection, visitor.account, since)
+    return page(
+        request,
+        "dashboard/overview.html",
+        balance=balance,
+        spent=spent,
+        days=DAYS,
+        recent=recent,
+        unconfirmed=[row for row in linked if row["confirmed_at"] is None],
+        has_key=any(row["revoked_at"] is None for row in own),
+        url=request.app[PUBLIC_URL],
+        offer=next((route for route in request.app[ROUTES] if route.upstream is not None), None),
+    )
