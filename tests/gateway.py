@@ -134,13 +134,18 @@ def loaded(directory: Path, text: str) -> Config:
 
 
 @asynccontextmanager
-async def serving(config: Config, database_url: str) -> AsyncIterator[Gateway]:
-    """The gateway of a configuration, for as long as the block runs."""
+async def serving(
+    config: Config, database_url: str, *, is_public: bool = False, demo_user: int | None = None
+) -> AsyncIterator[Gateway]:
+    """The gateway of a configuration, for as long as the block runs; `is_public`: its public_url is where it is."""
     server = config.server
     patience = Patience(server.head_seconds, server.idle_seconds, server.write_seconds, server.drain_seconds)
-    app = build(config, database_url=database_url)
     timeout = aiohttp.ClientTimeout(total=30)
     with bind("127.0.0.1", 0) as sock:
+        if is_public:
+            server = server.model_copy(update={"public_url": address(sock)})
+            config = config.model_copy(update={"server": server})
+        app = build(config, database_url=database_url, demo_user=demo_user)
         async with (
             listening(app, sock, patience),
             aiohttp.ClientSession(address(sock), auto_decompress=False, timeout=timeout) as session,

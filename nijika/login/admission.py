@@ -47,13 +47,14 @@ async def admit(
             async with connection.transaction():
                 return await _admit(connection, identity, linking, terms, vault)
         except asyncpg.UniqueViolationError:
-            continue  # somebody was faster: with the same identity, or with the same e-mail
+            continue  # somebody with the same e-mail was faster
     raise IdentityTaken
 
 
 async def _admit(
     connection: Connection, identity: Identity, linking: int | None, terms: Terms, vault: Vault
 ) -> Admission:
+    await identities.lock(connection, identity.issuer, identity.subject)
     known = await identities.find(connection, identity.issuer, identity.subject)
     if known is not None:
         if linking is not None and known["user"] != linking:

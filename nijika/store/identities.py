@@ -5,6 +5,11 @@ import asyncpg
 from nijika.database import Connection
 
 
+async def lock(connection: Connection, issuer: str, subject: str) -> None:
+    """Nobody else signs in with this identity until the transaction ends; one that is not there yet counts, too."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"{issuer} {subject}")
+
+
 async def find(connection: Connection, issuer: str, subject: str) -> asyncpg.Record | None:
     """The identity, with its `user`."""
     return await connection.fetchrow(

@@ -1,0 +1,1 @@
+"""Sign-in against real OAuth servers in the shapes of GitHub and GitLab."""
