@@ -1,0 +1,1 @@
+"""The account holder's pages, over HTTP with a real database."""
