@@ -84,7 +84,7 @@ def routes(
             continue
         found += [(where, route) for route, _ in made]
         for route, form in made:
-            yield from _prerequisites(where, route, names, upstreams)
+            yield from _prerequisites(where, route, names | set(plugin.prerequisites()), upstreams)
             for method in route.methods_served:
                 if (method, form) in taken:
                     what = f"{method} {route.path} is served by {taken[method, form]} already"

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from nijika.module import Plugin, Price, Route
+from nijika.module import FREE, Plugin, Price, Route
+from nijika.state import VISITOR
 
 
 class Paint(Plugin):
@@ -34,3 +35,13 @@ class Paint(Plugin):
             raise web.HTTPFound("/elsewhere")
         await response.write_eof()
         return response
+
+
+class Private(Plugin):
+    """`GET /private` greets whoever is signed in."""
+
+    def routes(self) -> Iterable[Route]:
+        yield Route(("GET",), "/private", self._greet, FREE, who="user")
+
+    async def _greet(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text=f"hello, {request[VISITOR].name}")

@@ -524,6 +524,20 @@ class TestTheWholeFile:
 
         assert mistakes(WORKER + proxy(more="key = true"), tmp_path) == wanted
 
+    @pytest.mark.parametrize("use", ["login", "dashboard", "staff"])
+    def test_pages_for_people_who_are_signed_in_need_sessions(self, tmp_path: Path, use: str) -> None:
+        wanted = [("routes[0]", 'add a table [[middlewares]] with use = "session"')]
+
+        assert mistakes(f'[[routes]]\nuse = "{use}"', tmp_path) == wanted
+
+    def test_a_page_of_a_plugin_of_ones_own_needs_sessions_too(self, tmp_path: Path) -> None:
+        assert mistakes('[[routes]]\nuse = "tests.plugin:Private"', tmp_path) == [
+            ("routes[0]", 'add a table [[middlewares]] with use = "session"')
+        ]
+
+    def test_a_page_for_everybody_needs_nothing(self, tmp_path: Path) -> None:
+        assert len(read('[[routes]]\nuse = "site"', tmp_path).routes) == 1
+
     def test_a_free_route_needs_nothing(self, tmp_path: Path) -> None:
         assert len(read(WORKER + proxy() + HEALTH, tmp_path).routes) == 2
 
@@ -774,6 +788,13 @@ class TestHostileFiles:
             '[ledger]\nlease_seconds = "x"',
             '[login]\ngithub = "x"',
             "[login]\ngitlab = []",
+            '[login.github]\nclient_id = ""\nclient_secret = "x"',
+            '[login.github]\nclient_id = "a"\nclient_secret = "x"\napi_url = "https://h"',
+            '[login.github]\nclient_id = "a"\nclient_secret = "x"\ntoken_url = "https://h"\napi_url = "https://h"',
+            '[login.github]\nclient_id = "a"\nclient_secret = "x"\nauthorize_url = "ftp://h"\n'
+            'token_url = "https://h"\napi_url = "https://h"',
+            '[[middlewares]]\nuse = "session"\nidle_seconds = 1',
+            '[[middlewares]]\nuse = "session"\ntotal_seconds = 1e9',
             "[upstreams]\nw = 1",
             "[upstreams.w]\nurls = []",
             '[upstreams.w]\nurls = "http://w"',

@@ -48,10 +48,14 @@ def run(config: Config, data: Path, *, port: int | None) -> None:
         ):
             config = _at(config, address(sock), _listening(worker))
             user, key = asyncio.run(_account(config, database_url))
-            # Its button is for this machine: it asks for no proof of who it is that presses it.
-            demo_user = user if is_loopback(config.server.host) else None
+            demo_user = button(config.server.host, user)
             asyncio.run(serve(config, database_url, sock, lambda: _announce(config, key), demo_user))
             _tell("stopping …")
+
+
+def button(host: str, user: int) -> int | None:
+    """The user for "Continue as demo": it asks for no proof of who presses it, so it is for this machine alone."""
+    return user if is_loopback(host) else None
 
 
 def configuration_file() -> Path:
@@ -150,7 +154,7 @@ def _announce(config: Config, key: str) -> None:
         f"""
 nijika is listening on {url}
 
-  page       {url}/
+  page       {url}/   (sign in with “Continue as demo”)
   account    {NAME}, made with {credits.show(config.credits.signup_bonus)} credits
   key        {key}
   balance    curl -H 'X-API-Key: {key}' {url}/api/account

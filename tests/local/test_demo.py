@@ -63,6 +63,7 @@ def test_a_picture_is_cut_out_and_charged_and_the_next_start_finds_the_account(t
         status, fields, cutout = demo.call("/api/removebg", (ROOT / "samples" / "mug.jpg").read_bytes())
         refused, refused_fields, _ = demo.call("/api/removebg", b"no picture at all")
         balance = demo.call("/api/account")[2]
+        sign_in = demo.call("/login")[2]
     first_key = demo.key
     ended = demo.process.returncode
     with running(tmp_path / "data") as demo:
@@ -79,6 +80,7 @@ def test_a_picture_is_cut_out_and_charged_and_the_next_start_finds_the_account(t
     )
     assert (refused, refused_fields["X-Credits-Charged"]) == (415, "0")
     assert b'"available": "49.99", "held": "0", "spent": "0.01"' in balance
+    assert b"Continue as demo" in sign_in
     assert (ended, demo.key, again) == (0, first_key, balance)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 from aiohttp import hdrs, web
+from yarl import URL
 
 from nijika import credits
 from nijika.database import connected
@@ -42,7 +43,7 @@ async def _pages(request: web.Request) -> web.Response:
         request,
         "dashboard/transactions.html",
         page=paged(rows, "/dashboard/transactions", request.query, cursor="id"),
-        file=paged((), "/dashboard/transactions.csv", chosen, cursor="id").first,
+        file=str(URL("/dashboard/transactions.csv").with_query({name: text for name, text in chosen.items() if text})),
         chosen=chosen,
         filtered=any(chosen.values()),
         kinds=KINDS,

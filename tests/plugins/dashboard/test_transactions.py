@@ -1,7 +1,9 @@
 """Every charge and grant is listed, filtered and exported, with the reason of each refund."""
 
 import csv
+import html
 import io
+import re
 from uuid import UUID
 
 import pytest
@@ -105,7 +107,8 @@ async def test_filters_choose_what_is_listed_and_exported(site: Gateway, ada: Ho
     await _many(site, ada, 20)
 
     page = await ada.browser.page(f"{PATH}?{query}")
-    file = await ada.browser.page(f"{PATH}.csv?{query}")
+    link = html.unescape(re.findall(r'href="([^"]*)" download', page.text)[0])
+    file = await ada.browser.page(link)
 
     assert page.text.count("Number ") == rows
     assert len(list(csv.reader(io.StringIO(file.text)))) == rows + 1
