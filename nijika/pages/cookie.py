@@ -1,7 +1,9 @@
 """The visitor's cookie: encrypted, for this site alone; it holds a session's id and a token against forged forms."""
 
 import base64
+import json
 import secrets
+from functools import partial
 from uuid import UUID
 
 import aiohttp_session
@@ -11,7 +13,8 @@ from aiohttp_session.cookie_storage import EncryptedCookieStorage
 from cryptography.fernet import Fernet, MultiFernet
 
 NAME = "nijika"
-COOKIE_CHARACTERS_MAX = 2048
+COOKIE_CHARACTERS_MAX = 4096  # what browsers keep at most
+NOTICE_CHARACTERS_MAX = 300  # of which each may be four bytes
 TOKEN_BYTES = 32
 
 
@@ -27,6 +30,7 @@ class Cookie(EncryptedCookieStorage):
             secure=secure,
             httponly=True,
             samesite="Lax",
+            encoder=partial(json.dumps, ensure_ascii=False),
         )
         self._fernet = cipher  # type: ignore[assignment] # decrypts and encrypts like a Fernet
 
@@ -75,7 +79,7 @@ async def sign_out(request: web.Request) -> None:
 async def leave_notice(request: web.Request, text: str, **more: str) -> None:
     """Say something on the next page that this visitor sees; `more` is for that page's template."""
     if text or more:
-        (await aiohttp_session.get_session(request))["notice"] = {"text": text, **more}
+        (await aiohttp_session.get_session(request))["notice"] = {"text": text[:NOTICE_CHARACTERS_MAX], **more}
 
 
 def take_notice(request: web.Request) -> dict[str, str]:

@@ -3,7 +3,11 @@
 from collections.abc import Iterable
 
 from nijika.module import Plugin, Route
-from nijika.plugins.dashboard import account, keys, overview, transactions, usage
+from nijika.plugins.dashboard.account import routes as account
+from nijika.plugins.dashboard.keys import routes as keys
+from nijika.plugins.dashboard.overview import routes as overview
+from nijika.plugins.dashboard.transactions import routes as transactions
+from nijika.plugins.dashboard.usage import routes as usage
 
 
 class Dashboard(Plugin):
@@ -16,4 +20,4 @@ class Dashboard(Plugin):
     def routes(self) -> Iterable[Route]:
         """Each page's own."""
         for room in (overview, keys, usage, transactions, account):
-            yield from room.routes()
+            yield from room()

@@ -196,6 +196,16 @@ async def test_hostile_names_are_text(ada: Holder) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;{{7*7}}" in page
 
 
+async def test_a_notice_of_the_longest_name_signs_nobody_out(ada: Holder) -> None:
+    """A cookie that grew too large was one of a stranger."""
+    await ada.browser.send(PATH, FORM | {"name": "\U0001f308" * 100})
+
+    page = await ada.browser.page(PATH)
+
+    assert page.status == 200
+    assert "\U0001f308” is made" in page.text
+
+
 async def test_what_was_done_to_keys_stands_in_the_account(ada: Holder) -> None:
     await ada.browser.send(PATH, FORM)
     await ada.browser.send(f"{PATH}/2/rotate", {"overlap": "0"})
