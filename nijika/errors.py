@@ -54,7 +54,7 @@ class BadHost(BadRequest):
 
 
 class BadParameter(Problem):
-    """A parameter of a route of nijika's own is missing or wrong."""
+    """A parameter or field that nijika itself reads is missing or wrong."""
 
     status = 400
     code = "bad-parameter"
@@ -208,6 +208,15 @@ class BelowZero(Problem):
             f"The account has {available} credits available, and cannot go below zero. Nothing was changed.",
             available=available,
         )
+
+
+class TooMuchCredit(Problem):
+    """More than a balance can hold."""
+
+    status = 409
+    code = "too-much-credit"
+    title = "So much does not fit"
+    detail = "An account cannot hold so many credits. Nothing was changed."
 
 
 class InsufficientCredits(Problem):
@@ -367,7 +376,7 @@ class IdempotencyKeyReused(Problem):
 
 
 class TooManyRequests(Problem):
-    """A rate rule is exhausted; `retry_after` is in whole seconds."""
+    """A rate rule is exhausted; Retry-After says for how many seconds."""
 
     status = 429
     code = "too-many-requests"

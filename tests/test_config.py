@@ -791,8 +791,7 @@ class TestHostileFiles:
             '[login.github]\nclient_id = ""\nclient_secret = "x"',
             '[login.github]\nclient_id = "a"\nclient_secret = "x"\napi_url = "https://h"',
             '[login.github]\nclient_id = "a"\nclient_secret = "x"\ntoken_url = "https://h"\napi_url = "https://h"',
-            '[login.github]\nclient_id = "a"\nclient_secret = "x"\nauthorize_url = "ftp://h"\n'
-            'token_url = "https://h"\napi_url = "https://h"',
+            '[login]\ngithub = { client_id = "a", client_secret = "x", authorize_url = "ftp://h", token_url = "https://h", api_url = "https://h" }',
             '[[middlewares]]\nuse = "session"\nidle_seconds = 1',
             '[[middlewares]]\nuse = "session"\ntotal_seconds = 1e9',
             "[upstreams]\nw = 1",

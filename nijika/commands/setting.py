@@ -16,7 +16,7 @@ import asyncpg
 from nijika import credits
 from nijika.config import Config, load
 from nijika.database import OUTAGE, Connection
-from nijika.errors import CommandError
+from nijika.errors import CommandError, Problem
 from nijika.local import ground
 from nijika.store import users
 from nijika.store.migrate import migrate
@@ -74,6 +74,8 @@ def working(arguments: argparse.Namespace, work: Callable[[Work], Awaitable[T]],
             await migrate(connection)
             async with connection.transaction() if transaction else nullcontext():
                 return await work(Work(config, connection, Vault(config.server.secrets)))
+        except Problem as problem:
+            raise CommandError(str(problem)) from None
         except asyncpg.DataError as error:
             raise CommandError(f"The database cannot take this: {error}") from None
         finally:

@@ -2,19 +2,22 @@
 
 import argparse
 import re
+from functools import partial
 from typing import Any
 
 import asyncpg
 
-from nijika import credits, request_id
+from nijika import credits, oversight, request_id
 from nijika.commands.key import make
 from nijika.commands.setting import Parsers, Work, credit, parser, show, table, user, working
 from nijika.errors import CommandError
 from nijika.ledger.grant import grant
-from nijika.store import users
+from nijika.store import audit, users
+from nijika.store.sessions import ROLES
 
 COLUMNS = ("id", "name", "email", "role", "account", "available", "held", "spent", "suspended")
 NAME_CHARACTERS_MAX = 100
+WHO = "number, e-mail or name"
 
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
 
@@ -22,20 +25,26 @@ _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
 def add_to(parsers: Parsers) -> None:
     """The commands of this noun."""
     nouns = parsers.add_parser(
-        "user", help="add, list, show, suspend or resume users", allow_abbrev=False
+        "user", help="add, list, show, suspend or resume users, change roles", allow_abbrev=False
     ).add_subparsers(required=True, metavar="COMMAND")
     add = parser(nouns, "add", "add a user with an account and a first key, and print the key", _add, json=True)
     add.add_argument("name", metavar="NAME")
     add.add_argument("--email", metavar="E")
     add.add_argument("--credits", metavar="N", help="decimal text; default: [credits] signup_bonus")
-    add.add_argument("--role", default="user", choices=("user", "moderator", "admin"))
+    add.add_argument("--role", default="user", choices=ROLES)
     parser(nouns, "list", "list all users", _list, json=True)
-    for name, help, run in (  # noqa: A001 (argparse's word)
-        ("show", "show one user", _show),
-        ("suspend", "refuse all keys of a user's account", _suspend),
-        ("resume", "let a suspended user's keys in again", _resume),
+    parser(nouns, "show", "show one user", _show, json=True).add_argument("user", metavar="USER", help=WHO)
+    for name, help, suspended in (  # noqa: A001 (argparse's word)
+        ("suspend", "refuse all keys of a user's account", True),
+        ("resume", "let a suspended user's keys in again", False),
     ):
-        parser(nouns, name, help, run, json=True).add_argument("user", metavar="USER", help="number, e-mail or name")
+        made = parser(nouns, name, help, partial(_suspend, suspended), json=True)
+        made.add_argument("user", metavar="USER", help=WHO)
+        made.add_argument("--reason", metavar="TEXT", help="stands in the audit table")
+    made = parser(nouns, "role", "give a user another role; one admin must be left", _role, json=True)
+    made.add_argument("user", metavar="USER", help=WHO)
+    made.add_argument("role", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
+    made.add_argument("--reason", metavar="TEXT", help="stands in the audit table")
 
 
 def _add(arguments: argparse.Namespace) -> int:
@@ -55,6 +64,8 @@ def _add(arguments: argparse.Namespace) -> int:
         if given:
             await grant(work.connection, request_id.make(), account, given, "signup")
         key = await make(work, account, "first key")
+        after = {"role": arguments.role, "credits": credits.show(given)}
+        await audit.note(work.connection, "added", actor=None, subject=id, after=after)
         return {"user": id, "account": account, "api_key": key, "credits": credits.show(given)}
 
     made = working(arguments, add)
@@ -83,22 +94,29 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _suspend(arguments: argparse.Namespace) -> int:
-    return _set_suspended(arguments, suspended=True)
-
-
-def _resume(arguments: argparse.Namespace) -> int:
-    return _set_suspended(arguments, suspended=False)
-
-
-def _set_suspended(arguments: argparse.Namespace, *, suspended: bool) -> int:
+def _suspend(suspended: bool, arguments: argparse.Namespace) -> int:
     async def change(work: Work) -> asyncpg.Record:
         row = await user(work, arguments.user)
-        await users.suspend(work.connection, row["account"], suspended=suspended)
+        await oversight.set_suspended(
+            work.connection, actor=None, user=row["id"], suspended=suspended, reason=arguments.reason
+        )
         return await user(work, str(row["id"]))
 
     row = row_of(working(arguments, change))
     show(arguments, row, [f"{row['name']} is {'suspended' if suspended else 'active'}."])
+    return 0
+
+
+def _role(arguments: argparse.Namespace) -> int:
+    async def change(work: Work) -> asyncpg.Record:
+        row = await user(work, arguments.user)
+        await oversight.set_role(
+            work.connection, actor=None, user=row["id"], role=arguments.role, reason=arguments.reason
+        )
+        return await user(work, str(row["id"]))
+
+    row = row_of(working(arguments, change))
+    show(arguments, row, [f"The role of {row['name']} is {row['role']}."])
     return 0
 
 

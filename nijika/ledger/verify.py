@@ -50,7 +50,7 @@ INVARIANTS = {
 """Each invariant in words, and the query that counts where it is broken."""
 
 
-async def verify(connection: Connection) -> dict[str, int]:
-    """The violations of each invariant, all counted at one moment in time."""
+async def verify(connection: Connection, *, seconds: float | None = None) -> dict[str, int]:
+    """The violations of each invariant, all counted at one moment in time; each may take `seconds`."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return {name: await connection.fetchval(sql) for name, sql in INVARIANTS.items()}
+        return {name: await connection.fetchval(sql, timeout=seconds) for name, sql in INVARIANTS.items()}

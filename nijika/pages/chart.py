@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720.0, 220.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 4.0, 10.0, 24.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 24.0, 10.0, 24.0
 GAP = 0.2
 RULES = 4
 LABELS_MAX = 6

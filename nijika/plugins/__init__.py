@@ -5,8 +5,11 @@ from nijika.plugins.account import Account
 from nijika.plugins.dashboard import Dashboard
 from nijika.plugins.health import Health
 from nijika.plugins.login import Login
+from nijika.plugins.openapi import OpenApi
+from nijika.plugins.playground import Playground
 from nijika.plugins.proxy import Proxy
 from nijika.plugins.site import Site
+from nijika.plugins.staff import Staff
 
 PLUGINS: dict[str, type[Plugin]] = {
     "proxy": Proxy,
@@ -15,4 +18,7 @@ PLUGINS: dict[str, type[Plugin]] = {
     "site": Site,
     "login": Login,
     "dashboard": Dashboard,
+    "staff": Staff,
+    "openapi": OpenApi,
+    "playground": Playground,
 }

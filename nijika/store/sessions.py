@@ -1,6 +1,7 @@
 """Sessions of browsers: a cookie names a row, and whoever deletes the row has signed that browser out."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 from uuid import UUID
@@ -110,19 +111,29 @@ async def of_user(connection: Connection, user: int, life: Life) -> list[asyncpg
     )
 
 
+async def locked(connection: Connection, session: UUID) -> datetime | None:
+    """When a session ends at the latest, None if it has; nobody else ends it until the transaction does."""
+    ends_at: datetime | None = await connection.fetchval(
+        "SELECT expires_at FROM sessions WHERE id = $1 AND expires_at > now() FOR UPDATE", session
+    )
+    return ends_at
+
+
 async def end(connection: Connection, user: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
     """End sessions of a user, with the keys of their playgrounds: `only` one, or all `but` one; returns how many."""
-    rows: list[asyncpg.Record] = await connection.fetch(
-        """WITH gone AS (
-               DELETE FROM sessions
-                WHERE "user" = $1 AND ($2::uuid IS NULL OR id = $2) AND ($3::uuid IS NULL OR id <> $3) RETURNING id),
-           locked AS (
-               UPDATE keys SET revoked_at = now() FROM gone WHERE keys.session = gone.id AND revoked_at IS NULL)
-           SELECT id FROM gone""",
-        user,
-        only,
-        but,
-    )
+    async with connection.transaction():
+        rows = await connection.fetch(
+            """DELETE FROM sessions
+                WHERE "user" = $1 AND ($2::uuid IS NULL OR id = $2) AND ($3::uuid IS NULL OR id <> $3) RETURNING id""",
+            user,
+            only,
+            but,
+        )
+        # A statement of its own: it sees the key of a playground that the first one had to wait for.
+        await connection.execute(
+            "UPDATE keys SET revoked_at = now() WHERE session = ANY($1) AND revoked_at IS NULL",
+            [row["id"] for row in rows],
+        )
     return len(rows)
 
 

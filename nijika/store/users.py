@@ -47,6 +47,8 @@ async def one(connection: Connection, user: int) -> asyncpg.Record | None:
 
 async def locked(connection: Connection, *ids: int) -> dict[int, asyncpg.Record]:
     """Users by id, and with them every admin; nobody else changes roles or suspends until the transaction ends."""
+    # The rows alone are not enough: somebody may become admin while the first of them is waited for.
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('nijika roles'))")
     await connection.execute("SELECT 1 FROM users WHERE role = 'admin' OR id = ANY($1) ORDER BY id FOR UPDATE", ids)
     rows = await connection.fetch(f"{_SELECT} WHERE u.role = 'admin' OR u.id = ANY($1)", ids)
     return {row["id"]: row for row in rows}

@@ -150,6 +150,16 @@ class Folder:
         """Reach past the program, into its database."""
         asyncio.run(self._execute(json.loads(self.lock.read_text())["url"], statements))
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What its database holds."""
+        return asyncio.run(self._fetch(json.loads(self.lock.read_text())["url"], query))
+
+    async def _fetch(self, url: str, query: str) -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(url)
+        rows = [tuple(row) for row in await connection.fetch(query)]
+        await connection.close()
+        return rows
+
     async def _execute(self, url: str, statements: Sequence[str]) -> None:
         connection = await asyncpg.connect(url)
         for statement in statements:
@@ -380,6 +390,45 @@ def test_a_suspended_users_keys_are_refused_until_it_is_resumed(beside: Folder, 
     assert problem["code"] == "account-suspended"
 
 
+def test_a_role_is_changed_and_the_last_admin_stays(beside: Folder) -> None:
+    make_user(beside, "boss", "--role", "admin")
+    make_user(beside, "helper")
+
+    last = beside.run("user", "role", "boss", "user")
+    made = beside.json("user", "role", "helper", "admin", "--reason", "so that one is left")
+    down = beside.run("user", "role", "boss", "moderator")
+    last_again = beside.run("user", "role", "helper", "user")
+    beside.sql("UPDATE users SET role = 'user' WHERE name = 'helper'")
+
+    assert (last.status, last.out, last.err.count("\n")) == (1, "", 1)
+    assert "last admin" in last.err
+    assert made["role"] == "admin"
+    assert (down.status, down.out) == (0, "The role of boss is moderator.\n")
+    assert last_again.status == 1
+
+
+def test_what_an_operator_does_is_written_down_without_an_actor(beside: Folder) -> None:
+    user = make_user(beside, "watched", "--credits", "1")["user"]
+    beside.run("user", "suspend", "watched", "--reason", "spam")
+    beside.run("user", "resume", "watched")
+    beside.run("user", "role", "watched", "moderator")
+    beside.run("credits", "grant", "watched", "2", "--reason", "a gift")
+    beside.run("credits", "take", "watched", "0.5", "--reason", "too much")
+    refused = beside.run("credits", "take", "watched", "99", "--reason", "x")
+
+    rows = beside.rows(f"SELECT actor, action, before, after, reason FROM audit WHERE subject = {user} ORDER BY id")
+
+    assert refused.status == 1
+    assert rows == [
+        (None, "added", None, '{"role": "user", "credits": "1"}', None),
+        (None, "suspended", '{"suspended": false}', '{"suspended": true}', "spam"),
+        (None, "resumed", '{"suspended": true}', '{"suspended": false}', None),
+        (None, "role changed", '{"role": "user"}', '{"role": "moderator"}', None),
+        (None, "credits given", '{"available": "1"}', '{"available": "3"}', "a gift"),
+        (None, "credits taken", '{"available": "3"}', '{"available": "2.5"}', "too much"),
+    ]
+
+
 def test_keys_are_added_listed_and_revoked(beside: Folder, url: str) -> None:
     first = make_user(beside, "keys")["api_key"]
 
@@ -434,6 +483,20 @@ def test_credits_are_granted_to_the_last_millionth(beside: Folder, url: str) -> 
     assert get(url, "/api/account", made["api_key"])[1]["available"] == "1000000001.200001"
 
 
+def test_available_credits_are_taken_and_no_more(beside: Folder, url: str) -> None:
+    made = make_user(beside, "taxed", "--credits", "10")
+
+    taken = beside.json("credits", "take", "taxed", "2.5", "--reason", "a mistake")
+    too_much = beside.run("credits", "take", "taxed", "7.500001", "--reason", "x")
+    rest = beside.run("credits", "take", "taxed", "7.5", "--reason", "x")
+
+    assert taken == {"user": made["user"], "taken": "2.5", "available": "7.5"}
+    assert (too_much.status, too_much.out) == (1, "")
+    assert too_much.err == "The account has 7.5 credits available, and cannot go below zero. Nothing was changed.\n"
+    assert rest.out == "7.5 taken; 0 available.\n"
+    assert get(url, "/api/account", made["api_key"])[1]["granted"] == "0"
+
+
 def test_more_credit_than_an_account_can_hold_is_refused_with_a_sentence(beside: Folder) -> None:
     make_user(beside, "richest", "--credits", "0")
     beside.sql(
@@ -456,6 +519,9 @@ REFUSED: list[list[str]] = [
     ["key", "list", "nobody"],
     ["credits", "grant", "nobody", "1", "--reason", "x"],
     *(["credits", "grant", "taken", amount, "--reason", "x"] for amount in ("0", "-1", "1e3", "0.0000001", "")),
+    *(["credits", "take", "taken", amount, "--reason", "x"] for amount in ("0", "-1", "1e3", "")),
+    ["user", "role", "nobody", "admin"],
+    ["user", "suspend", "nobody"],
     ["key", "revoke", "999999"],
     ["key", "cap", "999999", "--per-day", "1"],
     ["key", "add", "taken", "--per-month", "1e3"],
@@ -645,12 +711,14 @@ COMMANDS = [
     "user show",
     "user suspend",
     "user resume",
+    "user role",
     "key",
     "key add",
     "key list",
     "key revoke",
     "credits",
     "credits grant",
+    "credits take",
     "ledger",
     "ledger verify",
 ]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nijika.pages.chart import Bar, ceiling, stacked
-from nijika.plugins.dashboard.usage import SPANS
+from nijika.pages.consumption import SPANS
 from tests.gateway import Gateway
 from tests.plugins.dashboard.conftest import Holder
 
