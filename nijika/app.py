@@ -11,6 +11,7 @@ from aiohttp.typedefs import Middleware as MiddlewareOfAiohttp
 
 from nijika.config import Config, Login, UpstreamSettings
 from nijika.database import OUTAGE, open_pool, unreachable
+from nijika.errors import Problem
 from nijika.ledger import Ledger
 from nijika.ledger.lease import Lease
 from nijika.ledger.sweeper import Sweeper
@@ -22,7 +23,7 @@ from nijika.login.sign_in import SignIn
 from nijika.middlewares.body import Body
 from nijika.middlewares.canonical import Canonical
 from nijika.middlewares.problems import Problems
-from nijika.module import Handler, Middleware
+from nijika.module import Handler, Middleware, Route
 from nijika.pages import render
 from nijika.proxy.gathered import gathered
 from nijika.proxy.inbound import Inbound, say_continue, watched
@@ -37,6 +38,7 @@ from nijika.state import (
     MATCH,
     POOL,
     PUBLIC_URL,
+    REFUSALS,
     ROUTES,
     SIGN_IN,
     UPSTREAMS,
@@ -55,6 +57,7 @@ def build(config: Config, *, database_url: str, demo_user: int | None = None) ->
     routes = Routes(route for plugin in config.routes for route in plugin.routes())
     app = web.Application(middlewares=[_entry(chain, tasks)])
     app[ROUTES] = routes
+    app[REFUSALS] = _refusals(chain)
     app[VAULT] = Vault(config.server.secrets)
     app[PUBLIC_URL] = config.server.public_url.rstrip("/")
     app[SIGN_IN] = SignIn(
@@ -79,6 +82,11 @@ def _with_body(links: Sequence[Middleware]) -> list[Middleware]:
     names = [link.use for link in links]
     place = names.index("pricing") if "pricing" in names else len(names)
     return [*links[:place], Body(), *links[place:]]
+
+
+def _refusals(chain: Sequence[Middleware]) -> Callable[[Route], list[type[Problem]]]:
+    """What the chain may answer in place of a route's handler."""
+    return lambda route: [problem for link in chain for problem in link.refuses(route)]
 
 
 def _entry(chain: list[Middleware], tasks: "set[asyncio.Task[Any]]") -> MiddlewareOfAiohttp:

@@ -7,14 +7,18 @@ from typing import ClassVar, NamedTuple
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
+from nijika.about import About, Parameter
+from nijika.errors import Problem
 from nijika.route import FREE, Handler, Match, Price, Route
 
 __all__ = [
     "FREE",
+    "About",
     "Handler",
     "Match",
     "Middleware",
     "Module",
+    "Parameter",
     "Plugin",
     "Price",
     "Route",
@@ -58,6 +62,10 @@ class Middleware(Module):
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer, by asking `handler` or instead of it; raise a Problem to refuse."""
         raise NotImplementedError
+
+    def refuses(self, route: Route) -> tuple[type[Problem], ...]:  # noqa: ARG002 (for those who refuse)
+        """The problems that this link may raise on a route, for the reference."""
+        return ()
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add fields to a response whose head is about to be sent, whoever made it."""

@@ -7,11 +7,14 @@ from typing import Literal
 
 from aiohttp import web
 
+from nijika.about import NOTHING_SAID, About
 from nijika.errors import MethodNotAllowed, NotFound
 
 Who = Literal["anyone", "visitor", "user", "moderator", "admin"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@%-]+|\{[a-z_]+\}")
 
@@ -40,6 +43,7 @@ class Route:
     "anyone" no session is looked for.
     `continues` tells that the handler itself says 100 Continue, when it first reads the body. `on_disconnect` is for
     priced calls whose caller has left: the work is paid for and finished, or cancelled and refunded.
+    `about` is what the reference tells of it; it is for programs, so None, or another `who`, leaves the route out.
     """
 
     methods: tuple[str, ...]
@@ -54,6 +58,7 @@ class Route:
     target: str | None = None
     continues: bool = False
     on_disconnect: Literal["finish", "cancel"] = "finish"
+    about: About | None = NOTHING_SAID
 
     def __post_init__(self) -> None:
         """Somebody must pay."""
@@ -66,6 +71,11 @@ class Route:
         if "GET" in self.methods and "HEAD" not in self.methods and self.upstream is None:
             return (*self.methods, "HEAD")
         return self.methods
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether one of its methods has a body by nature (RFC 9110, 9.3)."""
+        return not BODY_METHODS.isdisjoint(self.methods)
 
     @property
     def name(self) -> str:

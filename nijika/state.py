@@ -8,11 +8,12 @@ from aiohttp import web
 from aiohttp_session import AbstractStorage
 
 from nijika.database import Pool
+from nijika.errors import Problem
 from nijika.ledger import Bill, Fingerprint, Ledger
 from nijika.ledger.lease import Lease
 from nijika.login.sign_in import SignIn
 from nijika.proxy.upstream import Upstream
-from nijika.route import Match, Routes
+from nijika.route import Match, Route, Routes
 from nijika.store.keys import Key
 from nijika.store.sessions import Life, Visitor
 from nijika.store.vault import Vault
@@ -22,6 +23,7 @@ LEASE: web.AppKey[Lease] = web.AppKey("LEASE", Lease)
 LEDGER: web.AppKey[Ledger] = web.AppKey("LEDGER", Ledger)
 VAULT: web.AppKey[Vault] = web.AppKey("VAULT", Vault)
 ROUTES: web.AppKey[Routes] = web.AppKey("ROUTES", Routes)
+REFUSALS: web.AppKey[Callable[[Route], list[type[Problem]]]] = web.AppKey("REFUSALS")
 UPSTREAMS: web.AppKey[dict[str, Upstream]] = web.AppKey("UPSTREAMS", dict[str, Upstream])
 PUBLIC_URL: web.AppKey[str] = web.AppKey("PUBLIC_URL", str)
 SIGN_IN: web.AppKey[SignIn] = web.AppKey("SIGN_IN", SignIn)

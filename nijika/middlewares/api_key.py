@@ -5,8 +5,8 @@ from typing import ClassVar
 from aiohttp import hdrs, web
 
 from nijika.database import OUTAGE
-from nijika.errors import InvalidKey, LedgerUnavailable, MissingKey, OutOfScope, Suspended
-from nijika.module import Handler, Middleware
+from nijika.errors import InvalidKey, LedgerUnavailable, MissingKey, OutOfScope, Problem, Suspended
+from nijika.module import Handler, Middleware, Route
 from nijika.state import KEY, MATCH, POOL, VAULT
 from nijika.store import keys
 from nijika.store.keys import Key
@@ -32,6 +32,10 @@ class ApiKey(Middleware):
             raise OutOfScope
         request[KEY] = key
         return await handler(request)
+
+    def refuses(self, route: Route) -> tuple[type[Problem], ...]:
+        """Whoever has no right to call."""
+        return (MissingKey, InvalidKey, Suspended, OutOfScope, LedgerUnavailable) if route.needs_key else ()
 
 
 def _sent(request: web.Request) -> str:

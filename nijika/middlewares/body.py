@@ -4,8 +4,8 @@ from fnmatch import fnmatchcase
 
 from aiohttp import web
 
-from nijika.errors import BodyTooLarge, UnsupportedType
-from nijika.module import Handler, Middleware
+from nijika.errors import BodyTooLarge, Problem, RequestTimeout, UnsupportedType
+from nijika.module import Handler, Middleware, Route
 from nijika.state import MATCH
 
 
@@ -26,3 +26,9 @@ class Body(Middleware):
             if not any(fnmatchcase(kind, accepted) for accepted in route.content_types):
                 raise UnsupportedType(route.content_types)
         return await handler(request)
+
+    def refuses(self, route: Route) -> tuple[type[Problem], ...]:
+        """What can be wrong with a body, here or while it flows; methods that have none by nature are left out."""
+        if not route.takes_body:
+            return ()
+        return (BodyTooLarge, RequestTimeout, *((UnsupportedType,) if route.content_types else ()))

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
-from nijika.errors import BadHost, BadRequest, ExpectationFailed, MethodNotAllowed, Problem
+from nijika.errors import BadHost, BadPath, BadRequest, ExpectationFailed, MethodNotAllowed, Problem
 from nijika.module import FREE, Handler, Match, Middleware, Route
 from nijika.proxy.path import canonical
 from nijika.state import CLIENT_IP, MATCH, PATH, QUERY, ROUTES
@@ -31,6 +31,10 @@ class Canonical(Middleware):
         request[CLIENT_IP] = _peer(request)
         request[MATCH] = _match(request)
         return await handler(request)
+
+    def refuses(self, route: Route) -> tuple[type[Problem], ...]:  # noqa: ARG002 (they all need a request)
+        """What could be read in two ways."""
+        return BadRequest, BadPath, BadHost, ExpectationFailed
 
 
 def _match(request: web.Request) -> Match:

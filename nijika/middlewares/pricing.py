@@ -6,9 +6,21 @@ import re
 from aiohttp import hdrs, web
 
 from nijika import credits
-from nijika.errors import BadParameter, IdempotencyKeyDone
+from nijika.errors import (
+    BadParameter,
+    ChargeLost,
+    ChargeUnknown,
+    IdempotencyKeyDone,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    InsufficientCredits,
+    KeySpendCap,
+    LedgerBusy,
+    LedgerUnavailable,
+    Problem,
+)
 from nijika.ledger import Bill, Charge, Fingerprint, Hold
-from nijika.module import FREE, Handler, Middleware
+from nijika.module import FREE, Handler, Middleware, Route
 from nijika.proxy.inbound import UPLOAD_SECONDS, Inbound
 from nijika.proxy.relay import DOWNLOAD_SECONDS
 from nijika.state import (
@@ -65,6 +77,10 @@ class Pricing(Middleware):
             raise
         return response
 
+    def refuses(self, route: Route) -> tuple[type[Problem], ...]:
+        """What stands in the way of a charge."""
+        return () if route.price == FREE else _REFUSALS
+
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell the caller what the call costs, also where the head goes out before the charge is settled."""
         bill = request.get(BILL)
@@ -78,6 +94,20 @@ class Pricing(Middleware):
         available = charge.available + (charge.held - charged if is_open else 0)
         response.headers["X-Credits-Charged"] = credits.show(charged)
         response.headers["X-Credits-Remaining"] = credits.show(available)
+
+
+_REFUSALS = (
+    BadParameter,
+    InsufficientCredits,
+    KeySpendCap,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyDone,
+    IdempotencyKeyReused,
+    LedgerUnavailable,
+    LedgerBusy,
+    ChargeUnknown,
+    ChargeLost,
+)
 
 
 async def _held(request: web.Request, amount: int) -> Charge:

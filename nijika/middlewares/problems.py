@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 
 from nijika import request_id
 from nijika.errors import NotFound, Problem
-from nijika.module import Handler, Middleware
+from nijika.module import Handler, Middleware, Route
 from nijika.pages.render import problem as page
 from nijika.pages.render import wants_page
 from nijika.proxy.connection import cut
@@ -48,6 +48,10 @@ class Problems(Middleware):
         if wants_page(request):
             return page(request, problem)
         return render(problem, request[REQUEST_ID])
+
+    def refuses(self, route: Route) -> tuple[type[Problem], ...]:  # noqa: ARG002 (no route is free of mistakes)
+        """What nobody foresaw."""
+        return (Problem,)
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Every answer names its request, and none the versions that made it."""

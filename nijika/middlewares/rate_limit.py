@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 from aiohttp import web
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, PrivateAttr, model_validator
 
-from nijika.errors import BadPath, TooManyRequests
+from nijika.errors import BadPath, Problem, TooManyRequests
 from nijika.limits.gcra import Decision, Memory, Rate
-from nijika.module import Handler, Middleware, Settings
+from nijika.module import Handler, Middleware, Route, Settings
 from nijika.proxy.path import canonical
 from nijika.state import CLIENT_IP, KEY, LIMIT_FIELDS, PATH
 
@@ -102,6 +102,10 @@ class RateLimit(Middleware):
         if not decision.passes:
             raise TooManyRequests(decision.retry_after)
         return await handler(request)
+
+    def refuses(self, route: Route) -> tuple[type[Problem], ...]:
+        """Where a rule counts."""
+        return (TooManyRequests,) if self.find(route.path) else ()
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell the caller where it stands."""

@@ -21,12 +21,14 @@ DAYS_MAX = 366
 
 _DAYS = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
 
-Credits = Annotated[str, Field(description="Decimal text.", pattern=r"^[0-9]+(\.[0-9]{1,6})?$", examples=["0.01"])]
+Credits = Annotated[
+    str, Field(description="Credits, as decimal text.", pattern=r"^[0-9]+(\.[0-9]{1,6})?$", examples=["0.01"])
+]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-23T11:25:43.996Z"])]
 
 
 class Balance(BaseModel):
-    """What an account has: `available` and `held` and `spent` are together `granted`."""
+    """What the account has; `available`, `held` and `spent` are together what was `granted`."""
 
     account: int
     available: Credits

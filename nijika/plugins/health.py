@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Literal
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from nijika.database import OUTAGE
-from nijika.module import FREE, Plugin, Route
+from nijika.module import FREE, About, Plugin, Route
 from nijika.state import POOL, UPSTREAMS
 
 PROBE_SECONDS = 2.0
@@ -17,8 +19,34 @@ class Health(Plugin):
 
     def routes(self) -> Iterable[Route]:
         """`/health` and `/ready`."""
-        yield Route(("GET",), "/health", _health, FREE)
-        yield Route(("GET",), "/ready", _ready, FREE)
+        yield Route(("GET",), "/health", _health, FREE, about=_ABOUT_HEALTH)
+        yield Route(("GET",), "/ready", _ready, FREE, about=_ABOUT_READY)
+
+
+class Alive(BaseModel):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Place(BaseModel):
+    """One address of an upstream; one that has failed rests for a while."""
+
+    state: Literal["ok", "resting"]
+    in_flight: int
+    failure: bool
+
+
+class Readiness(BaseModel):
+    """Whether calls can be charged; `upstreams` tells how each was doing, but does not count."""
+
+    status: Literal["ok", "unavailable"]
+    database: Literal["ok", "read-only", "unreachable"]
+    upstreams: dict[str, list[Place]]
+
+
+_ABOUT_HEALTH = About("Whether the gateway lives", answer=Alive)
+_ABOUT_READY = About("Whether the gateway can do its work", answer=Readiness, statuses=(200, 503))
 
 
 async def _health(_: web.Request) -> web.Response:

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, mod
 
 from nijika import credits
 from nijika.credits import Amount
-from nijika.errors import BadPath
-from nijika.module import FREE, Plugin, Price, Route, Settings, Table
+from nijika.errors import BadPath, UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
+from nijika.module import FREE, About, Plugin, Price, Route, Settings, Table
 from nijika.proxy.forward import forward
 from nijika.proxy.headers import Fields, forwarded
 from nijika.proxy.inbound import Inbound
@@ -38,6 +38,9 @@ def _field_name(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9-]+", text) is None:
         raise ValueError(f'"{text}" is no name of a header field')
     return text
+
+
+_PROBLEMS = UpstreamFailed, UpstreamUnavailable, UpstreamTimeout
 
 
 class Metered(Settings):
@@ -79,6 +82,7 @@ class Proxy(Plugin):
     A path that ends in `/*` forwards everything below it; its target then ends so too.
     `key = true` asks for a key although the route is free. When the caller of a priced route hangs up after its upload,
     the work is finished and paid for ("finish"), or stopped and refunded (`on_disconnect = "cancel"`).
+    `summary`, a line, and `description` are what people and programs read about it.
     """
 
     path: Annotated[str, AfterValidator(_path)]
@@ -90,6 +94,8 @@ class Proxy(Plugin):
     body_bytes_max: NonNegativeInt = 26_214_400
     content_types: tuple[str, ...] = ()
     on_disconnect: Literal["finish", "cancel"] | None = None
+    summary: Annotated[str, Field(max_length=120)] = ""
+    description: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> "Proxy":
@@ -115,6 +121,7 @@ class Proxy(Plugin):
             target=self.target or self.path,
             continues=True,
             on_disconnect=self.on_disconnect or "finish",
+            about=About(self.summary, self.description, problems=_PROBLEMS),
         )
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
