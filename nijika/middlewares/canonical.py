@@ -42,7 +42,7 @@ def _match(request: web.Request) -> Match:
     try:
         return request.app[ROUTES].match(request.method, request[PATH])
     except Problem as problem:
-        return Match(Route((request.method,), "*", partial(_refuse, problem), FREE, continues=True), {})
+        return Match(Route((request.method,), "*", partial(_refuse, problem), FREE, who="visitor", continues=True), {})
 
 
 async def _refuse(problem: Problem, _: web.Request) -> web.StreamResponse:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.async_api import Page, expect
 
 from nijika.state import VAULT
@@ -104,17 +105,32 @@ async def test_a_key_is_made_with_scope_and_cap_without_a_script(house: House, o
 
 async def test_the_playground_cuts_a_picture_out_for_its_price(house: House, ada: Page, tmp_path: Path) -> None:
     await ada.click("nav >> text=Playground")
-    await ada.set_input_files("input[type=file]", SAMPLE)
-    await ada.get_by_role("button", name=re.compile("^(Run|Send|Cut|Call|Go)", re.IGNORECASE)).first.click()
-
-    await expect(ada.locator("#answer, #result").first).to_contain_text("0.01", timeout=30_000)
+    await ada.set_input_files("#file", SAMPLE)
+    await ada.click("#run")
+    await expect(ada.locator("#fact-charged")).to_have_text(re.compile(r"0\.01"), timeout=30_000)
+    await ada.locator("#slider-range").focus()
+    await ada.keyboard.press("ArrowRight")
     async with ada.expect_download() as download:
-        await ada.get_by_role("link", name=re.compile("Download", re.IGNORECASE)).first.click()
+        await ada.click("#download")
     file = tmp_path / "cutout"
     await (await download.value).save_as(file)
-    assert file.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     await ada.goto(f"{house.url}/dashboard")
+
+    with Image.open(file) as picture:
+        assert (picture.format, picture.mode, picture.size) == ("PNG", "RGBA", (1200, 900))
     await expect(ada.locator("dl.stats")).to_contain_text("49.99")
+    assert await house.gateway.violations() == {}
+
+
+async def test_the_playground_tells_a_refusal_in_its_sentence(house: House, ada: Page, watch: Watch) -> None:
+    watch.expect("status of 415")
+    await ada.click("nav >> text=Playground")
+    await ada.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture at all"})
+    await ada.click("#run")
+
+    await expect(ada.locator("#problem")).to_contain_text("no picture", timeout=30_000)
+    await ada.goto(f"{house.url}/dashboard/transactions")
+    await expect(ada.locator("main")).to_contain_text("The worker did not accept it (status 415).")
 
 
 async def test_transactions_are_downloaded_as_a_file(house: House, ada: Page, tmp_path: Path) -> None:
