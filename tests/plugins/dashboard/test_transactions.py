@@ -45,7 +45,7 @@ async def test_an_account_begins_with_what_it_was_given(ada: Holder) -> None:
     page = await ada.browser.page(PATH)
 
     assert "Given by the operator" in page.text
-    assert '<td class="number">100</td>' in page.text
+    assert '<td data-label="Credits" class="number">100</td>' in page.text
 
 
 async def test_a_refund_tells_its_reason_in_a_sentence(site: Gateway, ada: Holder, upstream: Upstream) -> None:

@@ -20,7 +20,7 @@ async def test_actions_of_people_and_of_the_command_line_are_told(office: Office
 
     page = await admin.page("/staff/audit")
 
-    actions = re.findall(r'<td class="nowrap">([a-z ]+)</td>', page.text)
+    actions = re.findall(r'<td data-label="Action" class="nowrap">([a-z ]+)</td>', page.text)
     assert actions == ["added", "credits given", "role changed"]
     assert "the command line added <b>bold role: user" in words(page)
     assert "role changed <b>bold role: user → moderator helps" in words(page)
