@@ -77,7 +77,8 @@ def _check(request: web.Request, visitor: Visitor | None, who: Who) -> None:
     if visitor is None:
         if request.method == hdrs.METH_GET and wants_page(request) and _has_sign_in(request):
             query = f"?{request[QUERY]}" if request[QUERY] else ""
-            raise web.HTTPSeeOther(f"/login?next={quote(request[PATH] + query, safe='/')}")
+            wanted = quote(request[PATH] + query, safe="/")
+            raise web.HTTPSeeOther(f"/login?next={wanted}", headers={hdrs.CACHE_CONTROL: "no-store"})
         raise NotSignedIn
     if not visitor.may(who):
         raise NotAllowed

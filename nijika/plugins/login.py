@@ -63,7 +63,7 @@ class Login(Plugin):
 
 async def _page(request: web.Request) -> web.StreamResponse:
     if VISITOR in request:
-        raise web.HTTPSeeOther(_next(request, request.query.get("next", "")))
+        return form.back(_next(request, request.query.get("next", "")))
     providers = request.app[SIGN_IN].providers.values()
     return page(
         request,
@@ -78,7 +78,7 @@ async def _begin(name: str, request: web.Request) -> web.StreamResponse:
     provider = _provider(request, name)
     destination = _next(request, request.query.get("next", ""))
     if VISITOR in request:
-        raise web.HTTPSeeOther(destination)
+        return form.back(destination)
     return _sent_to(request, provider, Pending.begin(name, next=destination))
 
 

@@ -23,6 +23,7 @@ from nijika.store.transactions import KINDS, Filter
 
 COLUMNS = ("id", "time", "kind", "route", "key", "status", "held", "change", "reason", "settled")
 FLUSH_BYTES = 65_536
+FIRST, LAST = date(1970, 1, 1), date(2999, 12, 31)  # ids begin with milliseconds since then
 
 
 def routes() -> Iterable[Route]:
@@ -106,11 +107,13 @@ def _taken(text: io.StringIO) -> bytes:
 
 
 def _filter(query: Mapping[str, str]) -> Filter:
-    kind = query.get("kind", "")
+    kind, route = query.get("kind", ""), query.get("route", "")
+    if "\x00" in route:
+        raise BadParameter("There is no such route.")
     key = query.get("key", "")
     return Filter(
         kind=next((known for known in KINDS if known == kind), None),
-        route=query.get("route") or None,
+        route=route or None,
         key=int(key) if key.isascii() and key.isdigit() and len(key) < 19 else None,  # noqa: PLR2004 (bigint)
         since=_day(query.get("since", "")),
         until=_day(query.get("until", "")),
@@ -119,9 +122,12 @@ def _filter(query: Mapping[str, str]) -> Filter:
 
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        day = date.fromisoformat(text) if text else None
     except ValueError:
         raise BadParameter("A day is written such as 2026-01-31.") from None
+    if day is not None and not FIRST <= day <= LAST:
+        raise BadParameter(f"A day lies between {FIRST} and {LAST}.")
+    return day
 
 
 def _id(text: str) -> UUID | None:
