@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware as MiddlewareOfAiohttp
+from yarl import URL
 
 from nijika.config import Config, Login, UpstreamSettings
 from nijika.database import OUTAGE, open_pool, unreachable
@@ -28,7 +29,6 @@ from nijika.pages import render
 from nijika.proxy.gathered import gathered
 from nijika.proxy.inbound import Inbound, say_continue, watched
 from nijika.proxy.upstream import Pace, Timing, Upstream, Wake
-from nijika.route import Routes
 from nijika.state import (
     BODY_SECONDS,
     DEMO_USER,
@@ -54,7 +54,7 @@ def build(config: Config, *, database_url: str, demo_user: int | None = None) ->
     """
     chain: list[Middleware] = [Problems(), Canonical(), *_with_body(config.middlewares)]
     tasks: set[asyncio.Task[Any]] = set()
-    routes = Routes(route for plugin in config.routes for route in plugin.routes())
+    routes = config.table()
     app = web.Application(middlewares=[_entry(chain, tasks)])
     app[ROUTES] = routes
     app[REFUSALS] = _refusals(chain)
@@ -206,6 +206,6 @@ def _providers(settings: Login) -> dict[str, Provider]:
         if given is not None:
             addresses = kind.default
             if given.authorize_url and given.token_url and given.api_url:
-                addresses = Addresses(given.authorize_url, given.token_url, given.api_url.rstrip("/"))
+                addresses = Addresses(given.authorize_url, given.token_url, str(URL(given.api_url)).rstrip("/"))
             providers[kind.name] = kind(given.client_id, given.client_secret, addresses, given.trust_email)
     return providers

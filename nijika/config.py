@@ -17,8 +17,10 @@ from nijika.errors import ConfigError, Mistake
 from nijika.middlewares import MIDDLEWARES
 from nijika.middlewares.rate_limit import PerTime, per_time
 from nijika.module import Middleware, Module, Plugin, Settings
+from nijika.pages import files
 from nijika.plugins import PLUGINS
 from nijika.proxy.place import base_url
+from nijika.route import Routes
 from nijika.toml import Unset
 
 M = TypeVar("M", bound=Module)
@@ -155,6 +157,10 @@ class Config(Settings):
     upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)
     routes: tuple[Plugin, ...] = ()
     directory: Path = Path()
+
+    def table(self) -> Routes:
+        """Where everything is served, the files of pages included."""
+        return Routes([*(route for plugin in self.routes for route in plugin.routes()), files.route()])
 
 
 def load(file: Path, environment: Mapping[str, str] = os.environ) -> Config:

@@ -178,6 +178,17 @@ class ProviderLinkedAlready(Problem):
         )
 
 
+class UnlinkedBefore(Problem):
+    """The holder of the account with this e-mail has unlinked this identity."""
+
+    status = 409
+    code = "unlinked-before"
+    title = "It was unlinked"
+    detail = (
+        "The account with this e-mail address has unlinked this identity. Sign in with another one, and link it there."
+    )
+
+
 class LastIdentity(Problem):
     """Without it nobody could sign in to the account any more."""
 

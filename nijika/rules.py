@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from nijika.errors import Mistake, Problem
 from nijika.middlewares import MIDDLEWARES
 from nijika.module import FREE, Middleware, Plugin, Route
+from nijika.pages import files
 from nijika.route import Routes, shape
 from nijika.toml import did_you_mean
 
@@ -73,7 +74,8 @@ def routes(
     names = {link.use for link in links}
     found: list[tuple[str, Route]] = []
     clash = False
-    taken: dict[tuple[str, str], str] = {}
+    own = files.route()
+    taken = {(method, shape(own.path)): "nijika itself" for method in own.methods_served}
     for index, plugin in plugins:
         where = f"routes[{index}]"
         yield from _missing_links(where, plugin, names)

@@ -8,7 +8,7 @@ const TEXT_CHARACTERS_MAX = 100_000;
 const KINDS_OF_TEXT = /^(text\/|application\/([a-z0-9.-]+\+)?(json|xml)\b)/;
 const EXTENSIONS = { "image/png": "png", "image/webp": "webp", "image/jpeg": "jpg", "application/json": "json",
   "application/problem+json": "json", "text/plain": "txt", "text/html": "html", "application/pdf": "pdf", "audio/mpeg": "mp3",
-  "video/mp4": "mp4", "application/zip": "zip" };
+  "video/mp4": "mp4", "application/zip": "zip", "image/svg+xml": "svg" };
 
 class Refused extends Error {
   constructor(title, detail, status = 0, balance = null) {
@@ -294,6 +294,13 @@ function pictures(answer, sent) {
   const hasBefore = sent.type.startsWith("image/");
   $("pictures").hidden = !hasBefore;
   $("picture").hidden = hasBefore;
+  for (const id of ["slider-after", "only"]) {
+    $(id).onerror = () => {
+      $("pictures").hidden = true;
+      $("picture").hidden = true;
+      note("The answer says that it is a picture, and this browser cannot show it. Download it to see more.");
+    };
+  }
   show(hasBefore ? "slider-after" : "only", answer);
   if (!hasBefore) return;
   $("slider-before").onerror = () => { // a format that this browser cannot show

@@ -100,14 +100,20 @@ class Browser:
         token: str | None = "",
         origin: str | None = "",
         accept: str = PAGE["Accept"],
+        site: str | None = None,
     ) -> Page:
-        """POST a form. `token`: "" is this browser's own, None sends none; `origin`: "" is ours, None sends none."""
+        """POST a form. `token`: "" is this browser's own, None sends none; `origin`: "" is ours, None sends none.
+
+        `site` is what the browser says in Sec-Fetch-Site.
+        """
         if token == "" and not self.token:
             self._take(token=uuid4().hex)
         fields = list(form.items() if isinstance(form, Mapping) else form)
         if token is not None:
             fields.append(("token", token or self.token))
         headers = {**PAGE, "Accept": accept}
+        if site is not None:
+            headers["Sec-Fetch-Site"] = site
         if origin is not None:
             headers["Origin"] = origin or str(URL(self.gateway.app[PUBLIC_URL]).origin())
         async with self.client.post(

@@ -9,7 +9,7 @@ from nijika.config import Config, load
 from nijika.errors import CommandError, Problem
 from nijika.middlewares.rate_limit import RateLimit, Rule, bucket
 from nijika.proxy.path import canonical
-from nijika.route import FREE, Price, Route, Routes
+from nijika.route import FREE, Price, Route
 
 COLUMNS = ("methods", "path", "price", "key", "upstream", "target", "body_bytes_max")
 
@@ -27,7 +27,7 @@ def add_to(parsers: Parsers) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
-    routes = [_row(route) for route in _routes(config)]
+    routes = [_row(route) for route in config.table()]
     chain = [link.use for link in config.middlewares]
     data = {"file": str(arguments.config), "chain": chain, "routes": routes}
     text = [
@@ -55,7 +55,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         steps.append(("path", f"{path} (canonical)"))
         rules = [link.find(path) for link in config.middlewares if isinstance(link, RateLimit)]
         steps += [("limit", _limit(found and found[0], address)) for found in rules]
-        route = _routes(config).match(method, path).route
+        route = config.table().match(method, path).route
         steps += _told(config, route)
     except Problem as problem:
         steps.append(("refused", f"{problem.status} {problem.code}: {problem}"))
@@ -83,10 +83,6 @@ def _limit(rule: Rule | None, address: str) -> str:
     rate = rule.rate
     unit = "second" if rate.seconds == 1 else f"{rate.seconds} seconds"
     return f"{who}: {rate.count} a {unit}, {rate.burst} at once (longest matching prefix: {rule.prefix})"
-
-
-def _routes(config: Config) -> Routes:
-    return Routes(route for plugin in config.routes for route in plugin.routes())
 
 
 def _row(route: Route) -> dict[str, object]:

@@ -19,7 +19,7 @@ COLUMNS = ("id", "name", "email", "role", "account", "available", "held", "spent
 NAME_CHARACTERS_MAX = 100
 WHO = "number, e-mail or name"
 
-_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
+_EMAIL = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,255}", re.ASCII)
 
 
 def add_to(parsers: Parsers) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 
 from nijika import request_id
 from nijika.database import Connection
-from nijika.errors import AccountTooYoung, IdentityTaken, ProviderLinkedAlready
+from nijika.errors import AccountTooYoung, IdentityTaken, ProviderLinkedAlready, UnlinkedBefore
 from nijika.ledger.grant import grant
 from nijika.login.identity import Identity, is_old_enough
 from nijika.store import audit, identities, keys, users
@@ -40,15 +40,20 @@ async def admit(
 ) -> Admission:
     """Find, link or make the account of an identity; `linking` is the user who asked for a link.
 
-    AccountTooYoung, IdentityTaken or ProviderLinkedAlready if it may not be.
+    AccountTooYoung, IdentityTaken, ProviderLinkedAlready or UnlinkedBefore if it may not be. The identity, and its
+    user, stay as they are until the transaction around this ends.
     """
     for _ in range(TRIES):
         try:
             async with connection.transaction():
                 return await _admit(connection, identity, linking, terms, vault)
-        except asyncpg.UniqueViolationError:
-            continue  # somebody with the same e-mail was faster
+        except (asyncpg.UniqueViolationError, _GoneError):
+            continue  # somebody with the same e-mail was faster, or the account was deleted in this moment
     raise IdentityTaken
+
+
+class _GoneError(Exception):
+    """The user was deleted meanwhile."""
 
 
 async def _admit(
@@ -59,7 +64,9 @@ async def _admit(
     if known is not None:
         if linking is not None and known["user"] != linking:
             raise IdentityTaken
+        await _hold(connection, known["user"])
         await identities.used(connection, identity.issuer, identity.subject, identity.login)
+        await users.refresh_email(connection, known["user"], identity.email, identity.issuer)
         return Admission(known["user"], "known")
     if not is_old_enough(identity.created_at, datetime.now(UTC)):
         raise AccountTooYoung
@@ -74,28 +81,37 @@ async def _admit(
 
 
 async def _link(connection: Connection, identity: Identity, user: int, how: str) -> None:
-    """One identity of each provider; a second one never takes the place of the first."""
-    linked = {row["provider"]: row["login"] for row in await identities.of_user(connection, user)}
-    if identity.provider in linked:
-        raise ProviderLinkedAlready(linked[identity.provider])
+    """One identity of each host; a second one never takes the place of the first, and an unlinked one asks first."""
+    await _hold(connection, user)
+    linked = {row["issuer"]: row["login"] for row in await identities.of_user(connection, user)}
+    if identity.issuer in linked:
+        raise ProviderLinkedAlready(linked[identity.issuer])
+    if how == "e-mail" and await identities.was_unlinked(connection, user, identity.issuer, identity.subject):
+        raise UnlinkedBefore
     await _add(connection, identity, user, how)
-    if identity.email is not None:
-        await users.fill_email(connection, user, identity.email)
-    after = {"provider": identity.provider, "login": identity.login, "by": how}
+    await users.refresh_email(connection, user, identity.email, identity.issuer)
+    after = {"provider": identity.provider, "by": how}
     await audit.note(connection, "identity linked", actor=user, subject=user, after=after)
 
 
 async def _register(connection: Connection, identity: Identity, terms: Terms, vault: Vault) -> int:
     role = "admin" if terms.first_user_is_admin and await users.is_first(connection) else "user"
-    user, account = await users.add(connection, name=identity.name, email=identity.email, role=role)
+    user, account = await users.add(
+        connection, name=identity.name, email=identity.email, role=role, email_issuer=identity.issuer
+    )
     await _add(connection, identity, user, "sign-up")
     given = terms.bonus if await identities.first_bonus(connection, identity.issuer, identity.subject) else 0
     if given:
         await grant(connection, request_id.make(), account, given, "signup")
     await keys.make(connection, vault, account=account, name="first key")
-    after = {"provider": identity.provider, "login": identity.login, "role": role}
+    after = {"provider": identity.provider, "role": role}
     await audit.note(connection, "signed up", actor=user, subject=user, after=after)
     return user
+
+
+async def _hold(connection: Connection, user: int) -> None:
+    if not await users.stays(connection, user):
+        raise _GoneError
 
 
 async def _add(connection: Connection, identity: Identity, user: int, linked_by: str) -> None:

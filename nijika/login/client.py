@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
-from authlib.oauth2.base import OAuth2Error
 from authlib.oauth2.client import OAuth2Client
 
 from nijika.errors import ProviderFailed
@@ -30,12 +29,9 @@ class Client(OAuth2Client):
 
     async def token_for(self, url: str, *, code: str, verifier: str, redirect_uri: str) -> str:
         """The access token that a code stands for."""
-        try:
-            token = await self.fetch_token(
-                url, grant_type="authorization_code", code=code, code_verifier=verifier, redirect_uri=redirect_uri
-            )
-        except OAuth2Error as error:
-            raise ProviderFailed(f"refused the code: {error.error}") from error
+        token = await self.fetch_token(
+            url, grant_type="authorization_code", code=code, code_verifier=verifier, redirect_uri=redirect_uri
+        )
         text = token.get("access_token")
         if not isinstance(text, str) or not text:
             raise ProviderFailed("sent no access token")
@@ -56,8 +52,8 @@ class Client(OAuth2Client):
         if not isinstance(token, dict):
             raise ProviderFailed("sent a token that is no object")
         if "error" in token:
-            # GitHub says so with status 200.
-            raise OAuth2Error(str(token["error"]), str(token.get("error_description", "")))
+            # GitHub says so with status 200. authlib's own error would refuse what a provider may well write.
+            raise ProviderFailed(f"refused the code: {token['error']!r:.200}")
         return token
 
     async def _asked(self, method: str, url: str, headers: Mapping[str, str], form: str | None = None) -> Any:

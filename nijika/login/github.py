@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from nijika.errors import ProviderFailed
 from nijika.login.client import Client
-from nijika.login.identity import Identity, moment, plain_name
+from nijika.login.identity import Identity, address, moment, plain_name
 from nijika.login.provider import Addresses, Provider
 
 
@@ -31,7 +31,9 @@ class GitHub(Provider):
             subject=str(number),
             login=plain_name(user.get("login")),
             name=plain_name(user.get("name"), user.get("login")),
-            email=_primary(await client.get(f"{self.issuer}/user/emails", token)) if self._trusted else None,
+            email=_primary(await client.get(f"{self.issuer}/user/emails?per_page=100", token))
+            if self._trusted
+            else None,
             created_at=moment(user.get("created_at")),
         )
 
@@ -44,6 +46,5 @@ def _primary(emails: Any) -> str | None:
     """The primary address if it is verified (`true`, not merely something)."""
     for entry in emails if isinstance(emails, list) else ():
         if isinstance(entry, dict) and entry.get("primary") is True and entry.get("verified") is True:
-            address = entry.get("email")
-            return address if isinstance(address, str) and address else None
+            return address(entry.get("email"))
     return None

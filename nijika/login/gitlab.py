@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from nijika.errors import ProviderFailed
 from nijika.login.client import Client
-from nijika.login.identity import Identity, moment, plain_name
+from nijika.login.identity import Identity, address, moment, plain_name
 from nijika.login.provider import Addresses, Provider
 
 
@@ -23,7 +23,6 @@ class GitLab(Provider):
         number = user.get("id") if isinstance(user, dict) else None
         if not isinstance(number, int) or isinstance(number, bool):
             raise ProviderFailed("named nobody")
-        email = user.get("email")
         confirmed = self.trust_email and moment(user.get("confirmed_at")) is not None
         return Identity(
             provider=self.name,
@@ -31,6 +30,6 @@ class GitLab(Provider):
             subject=str(number),
             login=plain_name(user.get("username")),
             name=plain_name(user.get("name"), user.get("username")),
-            email=email if confirmed and isinstance(email, str) and email else None,
+            email=address(user.get("email")) if confirmed else None,
             created_at=moment(user.get("created_at")),
         )

@@ -1,8 +1,11 @@
 """What a provider says about the person who signs in."""
 
 import calendar
+import re
 from dataclasses import dataclass
 from datetime import datetime
+
+_ADDRESS = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,255}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ def month_after(moment: datetime) -> datetime:
 
 def is_old_enough(created_at: datetime | None, now: datetime) -> bool:
     """Whether an account at a provider is one calendar month old; a missing date is not, and one to come is not."""
-    return created_at is not None and month_after(created_at) <= now
+    return created_at is not None and created_at <= now and month_after(created_at) <= now
 
 
 def moment(text: object) -> datetime | None:
@@ -39,6 +42,11 @@ def moment(text: object) -> datetime | None:
     except ValueError:
         return None
     return read if read is not None and read.tzinfo is not None else None
+
+
+def address(text: object) -> str | None:
+    """An e-mail address as two hosts mean the same by it: visible ASCII around one @; None for anything else."""
+    return text if isinstance(text, str) and _ADDRESS.fullmatch(text) else None
 
 
 def plain_name(*candidates: object, characters_max: int = 100) -> str:

@@ -38,19 +38,23 @@ def post(path: str, answer: Answer, *, who: Who) -> Route:
 async def _checked(answer: Answer, request: web.Request) -> web.StreamResponse:
     """The browser says which site sent the form (Origin), and the form carries the token of the visitor's cookie."""
     origin, own = request.headers.get(hdrs.ORIGIN), str(URL(request.app[PUBLIC_URL]).origin())
-    if origin is not None and origin != own:
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    if (origin is not None and origin != own) or site not in {"same-origin", "none"}:
         raise ForgedForm(f"This form was sent from another site than {own}. Nothing was changed; open that address.")
     fields = await _fields(request)
     sent, expected = fields.popone("token", ""), cookie.token(request)
-    if not expected or not compare_digest(sent.encode(), expected.encode()):
+    if not expected or not compare_digest(sent.encode("utf-8", "replace"), expected.encode()):
         raise ForgedForm
     return await answer(request, fields)
 
 
 async def _fields(request: web.Request) -> Form:
+    """Other charsets are not read: some decode to what no text of the database can hold."""
+    if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise BadForm("The form is not text in UTF-8.")
     try:
         sent = await request.post()
-    except (LookupError, ValueError):
+    except ValueError:
         raise BadForm("The form is not text in UTF-8.") from None
     return MultiDict((key, value) for key, value in sent.items() if isinstance(value, str))
 

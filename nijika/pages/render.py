@@ -17,7 +17,7 @@ NEVER = "never"
 
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'self'{targets}; frame-ancestors 'none'",
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     # With no-referrer a browser would not say in Origin where a form comes from.
     "Referrer-Policy": "same-origin",
@@ -38,10 +38,8 @@ def setup(app: web.Application) -> None:
     )
 
 
-def page(
-    request: web.Request, template: str, *, status: int = 200, form_targets: tuple[str, ...] = (), **values: object
-) -> web.Response:
-    """A page of `template`. `form_targets` are the origins, beside ours, to which its forms lead by a redirect."""
+def page(request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
+    """A page of `template`."""
     context: Mapping[str, object] = {
         "visitor": request.get(VISITOR),
         "here": request.get(PATH, ""),
@@ -52,7 +50,7 @@ def page(
         **values,
     }
     response = aiohttp_jinja2.render_template(template, request, context, status=status)
-    response.headers.update(security(form_targets))
+    response.headers.update(SECURITY)
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     return response
 
@@ -71,13 +69,6 @@ def problem(request: web.Request, problem: Problem) -> web.Response:
     if problem.closes:
         answer.force_close()
     return answer
-
-
-def security(form_targets: tuple[str, ...] = ()) -> dict[str, str]:
-    """The fields that bound what a page may do."""
-    targets = "".join(f" {origin}" for origin in form_targets)
-    policy = SECURITY["Content-Security-Policy"].replace("{targets}", targets)
-    return {**SECURITY, "Content-Security-Policy": policy}
 
 
 def wants_page(request: web.Request) -> bool:

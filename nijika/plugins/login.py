@@ -3,17 +3,19 @@
 import logging
 from collections.abc import Iterable
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from aiohttp import hdrs, web
 
-from nijika.database import connected
+from nijika.database import Connection, connected
 from nijika.errors import (
+    MethodNotAllowed,
     NotFound,
     Problem,
     ProviderFailed,
     SignInDeclined,
     SignInFailed,
+    Suspended,
 )
 from nijika.login.admission import admit
 from nijika.login.pending import SECONDS, Pending
@@ -79,20 +81,28 @@ async def _begin(name: str, request: web.Request) -> web.StreamResponse:
     destination = _next(request, request.query.get("next", ""))
     if VISITOR in request:
         return form.back(destination)
-    return _sent_to(request, provider, Pending.begin(name, next=destination))
+    pending = Pending.begin(name, next=destination)
+    return _kept(request, form.back(_authorize_url(request, provider, pending)), pending)
 
 
 async def _link(name: str, request: web.Request, _: Form) -> web.StreamResponse:
-    provider = _provider(request, name)
-    return _sent_to(request, provider, Pending.begin(name, next=LINKED, link=str(request[VISITOR].session)))
+    """The page that follows leads on by itself: a browser lets no form be redirected to hosts that it was not told."""
+    provider, visitor = _provider(request, name), request[VISITOR]
+    if visitor.suspended:
+        raise Suspended
+    pending = Pending.begin(name, next=LINKED, link=str(visitor.session))
+    url = _authorize_url(request, provider, pending)
+    return _kept(request, page(request, "leaving.html", url=url, provider=provider), pending)
 
 
-def _sent_to(request: web.Request, provider: Provider, pending: Pending) -> web.Response:
-    """Off to the provider, with what must come back in a cookie of this browser."""
-    url = provider.authorize_url(
+def _authorize_url(request: web.Request, provider: Provider, pending: Pending) -> str:
+    return provider.authorize_url(
         state=pending.state, verifier=pending.verifier, redirect_uri=_callback_url(request, provider)
     )
-    answer = web.Response(status=303, headers={hdrs.LOCATION: url, hdrs.CACHE_CONTROL: "no-store"})
+
+
+def _kept(request: web.Request, answer: web.Response, pending: Pending) -> web.Response:
+    """An answer that leaves in this browser's cookie what must come back from the provider."""
     name, secure = _cookie(request)
     answer.set_cookie(
         name,
@@ -108,6 +118,8 @@ def _sent_to(request: web.Request, provider: Provider, pending: Pending) -> web.
 
 async def _callback(name: str, request: web.Request) -> web.StreamResponse:
     """Whatever comes of it, the sign-in's cookie has done its work."""
+    if request.method != hdrs.METH_GET:
+        raise MethodNotAllowed(request.method, (hdrs.METH_GET,))  # a HEAD would use the answer up
     provider = _provider(request, name)
     answer: web.StreamResponse
     try:
@@ -139,11 +151,14 @@ async def _admitted(request: web.Request, provider: Provider) -> str:
         if visitor is None or str(visitor.session) != pending.link:
             raise SignInFailed
         linking = visitor.user
-    signing_in = request.app[SIGN_IN]
-    async with connected(request.app[POOL]) as connection:
-        admission = await admit(connection, identity, linking=linking, terms=signing_in.terms, vault=request.app[VAULT])
+    terms, session = request.app[SIGN_IN].terms, uuid4()
+    async with connected(request.app[POOL]) as connection, connection.transaction():
+        admission = await admit(connection, identity, linking=linking, terms=terms, vault=request.app[VAULT])
+        # In one transaction: who is unlinked or deleted in this moment has no session left over.
+        if linking is None:
+            await _begin_session(connection, request, session, admission.user, provider.name)
     if linking is None:
-        await _sign_in(request, admission.user, provider.name)
+        await cookie.sign_in(request, session)
     await cookie.leave_notice(request, _NOTICES[admission.how].format(provider.title))
     return pending.next
 
@@ -169,29 +184,29 @@ async def _pending(request: web.Request, provider: Provider) -> Pending:
     return pending
 
 
-async def _sign_in(request: web.Request, user: int, provider: str) -> None:
+async def _begin_session(connection: Connection, request: web.Request, session: UUID, user: int, provider: str) -> None:
     """A new session, never one that was there before."""
-    session = uuid4()
     before = request.get(VISITOR)
-    async with connected(request.app[POOL]) as connection, connection.transaction():
-        if before is not None:
-            await sessions.end(connection, before.user, only=before.session)
-        await sessions.begin(
-            connection,
-            session,
-            user=user,
-            provider=provider,
-            address=request[CLIENT_IP],
-            agent=request.headers.get(hdrs.USER_AGENT, ""),
-            life=request.app[SESSION_LIFE],
-        )
-    await cookie.sign_in(request, session)
+    if before is not None:
+        await sessions.end(connection, before.user, only=before.session)
+    await sessions.begin(
+        connection,
+        session,
+        user=user,
+        provider=provider,
+        address=request[CLIENT_IP],
+        agent=request.headers.get(hdrs.USER_AGENT, ""),
+        life=request.app[SESSION_LIFE],
+    )
 
 
 async def _demo(request: web.Request, fields: Form) -> web.StreamResponse:
     if DEMO_USER not in request.app:
         raise NotFound
-    await _sign_in(request, request.app[DEMO_USER], "demo")
+    session = uuid4()
+    async with connected(request.app[POOL]) as connection, connection.transaction():
+        await _begin_session(connection, request, session, request.app[DEMO_USER], "demo")
+    await cookie.sign_in(request, session)
     return form.back(_next(request, fields.get("next", "")))
 
 

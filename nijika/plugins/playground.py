@@ -12,9 +12,9 @@ from nijika.pages import form, offer, own_key
 from nijika.pages.form import Form
 from nijika.pages.own_key import NO_KEY
 from nijika.pages.render import iso, page
-from nijika.state import POOL, PUBLIC_URL, ROUTES, VAULT, VISITOR
+from nijika.state import POOL, PUBLIC_URL, ROUTES, SESSION_LIFE, VAULT, VISITOR
 from nijika.store import keys, sessions, usage
-from nijika.store.sessions import Visitor
+from nijika.store.sessions import Life, Visitor
 from nijika.store.vault import Vault
 
 KEY_NAME = "playground (this browser)"
@@ -63,13 +63,13 @@ async def _key(request: web.Request, _: Form) -> web.StreamResponse:
     if visitor.suspended:
         raise Suspended
     async with connected(request.app[POOL]) as connection, connection.transaction():
-        text, expires_at = await _session_key(connection, request.app[VAULT], visitor)
+        text, expires_at = await _session_key(connection, request.app[VAULT], visitor, request.app[SESSION_LIFE])
     return web.json_response({"key": text, "expires_at": iso(expires_at)}, headers={"Cache-Control": "no-store"})
 
 
-async def _session_key(connection: Connection, vault: Vault, visitor: Visitor) -> tuple[str, datetime]:
+async def _session_key(connection: Connection, vault: Vault, visitor: Visitor, life: Life) -> tuple[str, datetime]:
     """The one key of a session, alive from now on; a second tab waits here for the first, and finds it."""
-    ends_at = await sessions.locked(connection, visitor.session)
+    ends_at = await sessions.locked(connection, visitor.session, life)
     if ends_at is None:
         raise NotSignedIn
     expires_at = min(datetime.now(UTC) + KEY_LIFE, ends_at)

@@ -2,25 +2,20 @@
 
 from collections.abc import Iterable
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from nijika.errors import NotFound
 from nijika.module import FREE, Plugin, Route
-from nijika.pages import offer, static
-from nijika.pages.render import page, security
-from nijika.state import MATCH, PUBLIC_URL, ROUTES, SIGN_IN
-
-YEAR_SECONDS = 31_536_000
-TYPES = {".js": "text/javascript", ".webp": "image/webp"}  # the system's table may lack them
+from nijika.pages import offer
+from nijika.pages.render import page
+from nijika.state import PUBLIC_URL, ROUTES, SIGN_IN
 
 
 class Site(Plugin):
-    """`GET /`, made from the configured routes, and `/static/…` with what it needs; nothing is from elsewhere."""
+    """`GET /`, made from the configured routes."""
 
     def routes(self) -> Iterable[Route]:
-        """The page and its files."""
+        """The page."""
         yield Route(("GET",), "/", _landing, FREE, who="visitor", about=None)
-        yield Route(("GET",), "/static/{file}", _static, FREE, about=None)
 
 
 async def _landing(request: web.Request) -> web.Response:
@@ -37,23 +32,6 @@ async def _landing(request: web.Request) -> web.Response:
         price=offer.price,
         bonus=request.app[SIGN_IN].terms.bonus,
     )
-
-
-async def _static(request: web.Request) -> web.StreamResponse:
-    """Only names of files that are there: a name cannot lead elsewhere, because a segment holds no slash.
-
-    Under the address with its digest a file never changes; under any other one browsers ask whether it has.
-    """
-    files = {file.name: file for file in static.folder("static").iterdir() if file.is_file()}
-    file = files.get(request[MATCH].variables["file"])
-    if file is None:
-        raise NotFound
-    stays = request.query.get("v") == static.digest(file)
-    caching = f"public, max-age={YEAR_SECONDS}, immutable" if stays else "no-cache"
-    headers = {hdrs.CACHE_CONTROL: caching, **security()}
-    if file.suffix in TYPES:
-        headers[hdrs.CONTENT_TYPE] = TYPES[file.suffix]
-    return web.FileResponse(file, headers=headers)
 
 
 def _offer(route: Route) -> dict[str, str]:

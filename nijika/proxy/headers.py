@@ -91,9 +91,12 @@ _NOT_TO_CALLER = HOP_BY_HOP | frozenset(
         "www-authenticate",
     }
 )
-# "X_Nijika_Account" is X-Nijika-Account to a worker that speaks CGI or WSGI.
-_WORKER_PRIVATE = ("x-nijika-", "x-forwarded")
+# "X_Nijika_Account" is X-Nijika-Account to a worker that speaks CGI or WSGI. Modal's edge obeys what bears its name.
+_WORKER_PRIVATE = ("x-nijika-", "x-forwarded", "modal-", "x-modal-")
 _CALLER_PRIVATE = ("x-nijika-", "modal-", "x-modal-", "x-accel-", "x-envoy-")
+
+# A worker's page that is opened in a browser is in an origin of its own: it must not act as the visitor of ours.
+_HARMLESS = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -115,6 +118,7 @@ def towards_caller(fields: MultiMapping[str]) -> CIMultiDict[str]:
     # Later would be too late: the head goes out after the charge was captured.
     if any(_CONTROL.search(value) for value in passed.values()):
         raise UpstreamFailed
+    passed.update(_HARMLESS)
     return passed
 
 

@@ -30,9 +30,16 @@ async def note(
     )
 
 
-async def about(connection: Connection, user: int, limit: int = 20) -> list[asyncpg.Record]:
-    """The latest actions on a user."""
-    return await connection.fetch(f"{_SELECT} WHERE a.subject = $1 ORDER BY a.id DESC LIMIT $2", user, limit)
+async def about(
+    connection: Connection, user: int, *, before: int | None = None, limit: int = 20
+) -> list[asyncpg.Record]:
+    """The actions on a user, the latest first, from the one before id `before`."""
+    return await connection.fetch(
+        f"{_SELECT} WHERE a.subject = $1 AND ($2::bigint IS NULL OR a.id < $2) ORDER BY a.id DESC LIMIT $3",
+        user,
+        before,
+        limit,
+    )
 
 
 async def page(connection: Connection, *, before: int | None, limit: int) -> list[asyncpg.Record]:

@@ -35,6 +35,16 @@ async def put(connection: Connection, key: int, *, day_max: int | None, month_ma
     )
 
 
+async def take_over(connection: Connection, old: int, new: int) -> None:
+    """Cap a new key as an old one is, with what that has spent; in a transaction that holds the account's row."""
+    await connection.execute(
+        """INSERT INTO caps (key, day_max, month_max, day, day_used, month, month_used)
+           SELECT $2, day_max, month_max, day, day_used, month, month_used FROM caps WHERE key = $1""",
+        old,
+        new,
+    )
+
+
 async def of_key(connection: Connection, key: int) -> dict[str, int | None]:
     """The `day_max` and `month_max` of a key, in micro-credits; None: no cap."""
     row = await connection.fetchrow("SELECT day_max, month_max FROM caps WHERE key = $1", key)

@@ -20,7 +20,7 @@ async def find(connection: Connection, issuer: str, subject: str) -> asyncpg.Rec
 async def add(
     connection: Connection, *, user: int, provider: str, issuer: str, subject: str, login: str, linked_by: str
 ) -> None:
-    """Link an identity to a user. UniqueViolationError if it is linked, or if the user has one of this provider.
+    """Link an identity to a user. UniqueViolationError if it is linked, or if the user has one of this host.
 
     One that was linked by its e-mail is to be confirmed by the user.
     """
@@ -33,6 +33,9 @@ async def add(
         user,
         login,
         linked_by,
+    )
+    await connection.execute(
+        'DELETE FROM unlinked WHERE issuer = $1 AND subject = $2 AND "user" = $3', issuer, subject, user
     )
 
 
@@ -52,23 +55,48 @@ async def of_user(connection: Connection, user: int) -> list[asyncpg.Record]:
     )
 
 
-async def confirm(connection: Connection, user: int) -> None:
-    """The user has seen, and approves, what was linked by e-mail."""
+async def confirm(connection: Connection, user: int, *, but: str) -> None:
+    """The user has seen, and approves, what was linked by e-mail; whoever came in by provider `but` cannot say so."""
     await connection.execute(
-        'UPDATE identities SET confirmed_at = now() WHERE "user" = $1 AND confirmed_at IS NULL', user
-    )
-
-
-async def remove(connection: Connection, user: int, provider: str) -> bool:
-    """Unlink; False if it is the last one, or not there. In a transaction: two at once must not remove both."""
-    await connection.execute('SELECT 1 FROM identities WHERE "user" = $1 FOR UPDATE', user)
-    done = await connection.fetchval(
-        """DELETE FROM identities WHERE "user" = $1 AND provider = $2
-              AND (SELECT count(*) FROM identities WHERE "user" = $1) > 1 RETURNING true""",
+        """UPDATE identities SET confirmed_at = now()
+            WHERE "user" = $1 AND confirmed_at IS NULL AND provider <> $2""",
         user,
-        provider,
+        but,
     )
-    return done is not None
+
+
+async def remove(connection: Connection, user: int, issuer: str) -> asyncpg.Record | None:
+    """Unlink the identity at `issuer`, in a transaction; None if it is the last one, or not there.
+
+    It does not come back by its e-mail, and an e-mail that was its word leads to this user no more.
+    """
+    await connection.execute('SELECT 1 FROM identities WHERE "user" = $1 ORDER BY issuer FOR UPDATE', user)
+    gone = await connection.fetchrow(
+        """DELETE FROM identities WHERE "user" = $1 AND issuer = $2
+              AND (SELECT count(*) FROM identities WHERE "user" = $1) > 1 RETURNING subject, provider, login""",
+        user,
+        issuer,
+    )
+    if gone is None:
+        return None
+    await connection.execute(
+        'INSERT INTO unlinked (issuer, subject, "user") VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
+        issuer,
+        gone["subject"],
+        user,
+    )
+    await connection.execute(
+        "UPDATE users SET email = NULL, email_issuer = NULL WHERE id = $1 AND email_issuer = $2", user, issuer
+    )
+    return gone
+
+
+async def was_unlinked(connection: Connection, user: int, issuer: str, subject: str) -> bool:
+    """Whether this user has unlinked this identity."""
+    row = await connection.fetchval(
+        'SELECT true FROM unlinked WHERE issuer = $1 AND subject = $2 AND "user" = $3', issuer, subject, user
+    )
+    return row is not None
 
 
 async def first_bonus(connection: Connection, issuer: str, subject: str) -> bool:

@@ -144,9 +144,10 @@ async def revoke(connection: Connection, key: int) -> bool:
 
 
 async def forget(connection: Connection, account: int) -> None:
-    """End all keys of an account for ever, and forget their texts."""
+    """End all keys of an account for ever, and forget their texts and names."""
     await connection.execute(
-        "UPDATE keys SET revoked_at = coalesce(revoked_at, now()), sealed = NULL WHERE account = $1", account
+        "UPDATE keys SET revoked_at = coalesce(revoked_at, now()), sealed = NULL, name = 'deleted' WHERE account = $1",
+        account,
     )
 
 

@@ -82,7 +82,7 @@ async def begin(
         user,
         provider,
         address,
-        agent[:AGENT_CHARACTERS_MAX],
+        _plain(agent),
         life.total,
     )
 
@@ -94,7 +94,7 @@ async def touch(pool: Pool, session: UUID, *, address: IPv4Address | IPv6Address
         "UPDATE sessions SET seen_at = now(), address = $2, agent = $3 WHERE id = $1",
         session,
         address,
-        agent[:AGENT_CHARACTERS_MAX],
+        _plain(agent),
     )
 
 
@@ -111,23 +111,33 @@ async def of_user(connection: Connection, user: int, life: Life) -> list[asyncpg
     )
 
 
-async def locked(connection: Connection, session: UUID) -> datetime | None:
-    """When a session ends at the latest, None if it has; nobody else ends it until the transaction does."""
+async def locked(connection: Connection, session: UUID, life: Life) -> datetime | None:
+    """When a session ends if it is not used again, None if it has; nobody else ends it until the transaction does."""
     ends_at: datetime | None = await connection.fetchval(
-        "SELECT expires_at FROM sessions WHERE id = $1 AND expires_at > now() FOR UPDATE", session
+        """SELECT least(expires_at, now() + make_interval(secs => $2)) FROM sessions
+            WHERE id = $1 AND expires_at > now() FOR UPDATE""",
+        session,
+        life.idle,
     )
     return ends_at
 
 
-async def end(connection: Connection, user: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
-    """End sessions of a user, with the keys of their playgrounds: `only` one, or all `but` one; returns how many."""
+async def end(
+    connection: Connection, user: int, *, only: UUID | None = None, but: UUID | None = None, provider: str | None = None
+) -> int:
+    """End sessions of a user, with the keys of their playgrounds; returns how many.
+
+    `only` one, all `but` one, or those that came by `provider`.
+    """
     async with connection.transaction():
         rows = await connection.fetch(
             """DELETE FROM sessions
-                WHERE "user" = $1 AND ($2::uuid IS NULL OR id = $2) AND ($3::uuid IS NULL OR id <> $3) RETURNING id""",
+                WHERE "user" = $1 AND ($2::uuid IS NULL OR id = $2) AND ($3::uuid IS NULL OR id <> $3)
+                  AND ($4::text IS NULL OR provider = $4) RETURNING id""",
             user,
             only,
             but,
+            provider,
         )
         # A statement of its own: it sees the key of a playground that the first one had to wait for.
         await connection.execute(
@@ -135,6 +145,11 @@ async def end(connection: Connection, user: int, *, only: UUID | None = None, bu
             [row["id"] for row in rows],
         )
     return len(rows)
+
+
+def _plain(agent: str) -> str:
+    """A field may hold any bytes, and a text of the database may not."""
+    return "".join(c if c.isprintable() else "?" for c in agent[:AGENT_CHARACTERS_MAX])
 
 
 def device(agent: str) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from nijika.database import Connection
+from nijika.database import Connection, Pool, connected
 
 Kind = Literal["captured", "refunded", "held", "grant"]
 KINDS: tuple[Kind, ...] = ("captured", "refunded", "held", "grant")
@@ -65,10 +65,14 @@ async def page(
     )
 
 
-async def everything(connection: Connection, account: int, which: Filter) -> AsyncIterator[asyncpg.Record]:
-    """All of them, the latest first, a batch at a time."""
+async def everything(pool: Pool, account: int, which: Filter) -> AsyncIterator[asyncpg.Record]:
+    """All of them, the latest first; a connection is taken for each batch of them, and given back before it is used."""
     before: UUID | None = None
-    while rows := await page(connection, account, which, before=before, limit=BATCH):
+    while True:
+        async with connected(pool) as connection:
+            rows = await page(connection, account, which, before=before, limit=BATCH)
+        if not rows:
+            return
         for row in rows:
             yield row
         before = rows[-1]["id"]

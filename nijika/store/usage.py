@@ -92,9 +92,8 @@ async def series(pool: Pool, account: int, unit: Unit, since: datetime) -> list[
     )
 
 
-async def locked_available(connection: Connection, account: int) -> int:
-    """What an account has available, in micro-credits; it stays so until the transaction ends."""
-    available: int = await connection.fetchval(
-        "SELECT available FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account
-    )
-    return available
+async def locked(connection: Connection, account: int) -> asyncpg.Record:
+    """What an account has `available` and `held`, in micro-credits; it stays so until the transaction ends."""
+    row = await connection.fetchrow("SELECT available, held FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account)
+    assert row is not None, "users name existing accounts (foreign key)"
+    return row

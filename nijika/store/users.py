@@ -8,15 +8,21 @@ from nijika.database import Connection
 from nijika.store.sessions import Role
 
 
-async def add(connection: Connection, *, name: str, email: str | None, role: str) -> tuple[int, int]:
-    """A user with an account of its own; returns (user, account). UniqueViolationError if the e-mail is taken."""
+async def add(
+    connection: Connection, *, name: str, email: str | None, role: str, email_issuer: str | None = None
+) -> tuple[int, int]:
+    """A user with an account of its own; returns (user, account). UniqueViolationError if the e-mail is taken.
+
+    `email_issuer` is the host that has verified the e-mail; None: the operator's word.
+    """
     account: int = await connection.fetchval("INSERT INTO accounts DEFAULT VALUES RETURNING id")
     user: int = await connection.fetchval(
-        "INSERT INTO users (account, name, email, role) VALUES ($1, $2, $3, $4) RETURNING id",
+        "INSERT INTO users (account, name, email, role, email_issuer) VALUES ($1, $2, $3, $4, $5) RETURNING id",
         account,
         name,
         email,
         role,
+        email_issuer,
     )
     return user, account
 
@@ -26,7 +32,9 @@ async def find(connection: Connection, who: str) -> list[asyncpg.Record]:
     if who.isdigit():
         return await connection.fetch(f"{_SELECT} WHERE u.id::text = $1", who)
     return await connection.fetch(
-        f"{_SELECT} WHERE lower(u.email) = lower($1) OR lower(u.name) = lower($1) ORDER BY u.id", who
+        f"""{_SELECT} WHERE lower(u.email COLLATE "C") = lower($1 COLLATE "C") OR lower(u.name) = lower($1)
+             ORDER BY u.id""",
+        who,
     )
 
 
@@ -54,9 +62,16 @@ async def locked(connection: Connection, *ids: int) -> dict[int, asyncpg.Record]
     return {row["id"]: row for row in rows}
 
 
+async def stays(connection: Connection, user: int) -> bool:
+    """Whether a user is there; if so, nobody deletes it until the transaction ends."""
+    return bool(await connection.fetchval("SELECT true FROM users WHERE id = $1 FOR KEY SHARE", user))
+
+
 async def by_email(connection: Connection, email: str) -> int | None:
-    """The user who holds an e-mail, in any case of letters."""
-    user: int | None = await connection.fetchval("SELECT id FROM users WHERE lower(email) = lower($1)", email)
+    """The user who holds an e-mail; the letters A to Z are the same in both cases, and nothing else is."""
+    user: int | None = await connection.fetchval(
+        """SELECT id FROM users WHERE lower(email COLLATE "C") = lower($1 COLLATE "C")""", email
+    )
     return user
 
 
@@ -68,13 +83,18 @@ async def is_first(connection: Connection) -> bool:
     return not await connection.fetchval("SELECT EXISTS (SELECT 1 FROM users)")
 
 
-async def fill_email(connection: Connection, user: int, email: str) -> None:
-    """Give a user without an e-mail this one, unless somebody else holds it."""
+async def refresh_email(connection: Connection, user: int, email: str | None, issuer: str) -> None:
+    """What `issuer` says now takes the place of what it said before, or of nothing; somebody else's is nobody's."""
     await connection.execute(
-        """UPDATE users SET email = $2 WHERE id = $1 AND email IS NULL
-              AND NOT EXISTS (SELECT 1 FROM users WHERE lower(email) = lower($2))""",
+        """UPDATE users SET email = e.email, email_issuer = CASE WHEN e.email IS NOT NULL THEN $3 END
+             FROM (SELECT CASE WHEN NOT EXISTS (
+                              SELECT 1 FROM users
+                               WHERE id <> $1 AND lower(email COLLATE "C") = lower($2 COLLATE "C"))
+                          THEN $2::text END AS email) e
+            WHERE id = $1 AND (users.email IS NULL OR email_issuer = $3)""",
         user,
         email,
+        issuer,
     )
 
 

@@ -208,6 +208,7 @@ async def test_no_form_is_taken_without_its_token_or_from_another_site(site: Gat
             "foreign origin": await ada.send(path, origin="https://evil.example"),
             "opaque origin": await ada.send(path, origin="null"),
             "other port": await ada.send(path, origin="http://127.0.0.1:1"),
+            "no origin, but another site": await ada.send(path, origin=None, site="cross-site"),
         }
         assert {name: answer.status for name, answer in attempts.items()} == dict.fromkeys(attempts, 403), path
 
@@ -224,14 +225,14 @@ async def test_a_form_of_another_type_is_not_read(site: Gateway, ada: Browser) -
     assert (await ada.page("/dashboard")).status == 200
 
 
-@pytest.mark.parametrize("charset", ["no-such-charset", "utf-16"])
+@pytest.mark.parametrize("charset", ["no-such-charset", "utf-16", "unicode_escape", "utf-7"])
 async def test_a_form_that_is_no_utf8_is_refused_with_a_sentence(site: Gateway, ada: Browser, charset: str) -> None:
     headers = {
         **PAGE,
         "Content-Type": f"application/x-www-form-urlencoded; charset={charset}",
         "Cookie": f"{site.app[COOKIE].cookie_name}={ada.cookie}",
     }
-    async with site.session.post("/auth/logout", data=b"token=%ff&\xff", headers=headers) as answer:
+    async with site.session.post("/auth/logout", data=b"token=%5Cud800&x=%ff", headers=headers) as answer:
         assert answer.status in {403, 422}
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from nijika.state import COOKIE
 from nijika.state import ROUTES as TABLE
 from tests.browsing import SESSION_CHAIN, browser, person
 from tests.gateway import ROUTES, Gateway, configuration, loaded, serving, upstream_table
-from tests.peers import answers
+from tests.peers import answers, raw
 from tests.peers.upstream import Upstream
 
 NAMES = ("site", "login", "dashboard", "playground", "staff", "openapi")
@@ -71,8 +72,8 @@ async def test_what_people_call_themselves_and_theirs_is_text_on_every_page(site
 
     assert len(texts) > 10
     for path, text in texts.items():
-        for raw in ("<script>alert", "<img src=x", "</title><b>", "<i>", ">49<"):
-            assert raw not in text, path
+        for markup in ("<script>alert", "<img src=x", "</title><b>", "<i>", ">49<"):
+            assert markup not in text, path
 
 
 async def test_every_page_bounds_what_it_may_do_and_is_kept_by_nobody(site: Gateway) -> None:
@@ -84,8 +85,42 @@ async def test_every_page_bounds_what_it_may_do_and_is_kept_by_nobody(site: Gate
             assert answer.headers["Cache-Control"] == "no-store", path
             if answer.status != 303:
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"], path
+                assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin", path
                 assert "onclick" not in answer.text, path
                 assert "style=" not in answer.text, path
+
+
+async def test_a_head_has_no_body_on_any_page(site: Gateway) -> None:
+    """What is sent all the same would be taken for the next answer of the connection."""
+    pages = [route.path for route in site.app[TABLE] if route.who != "anyone" and "GET" in route.methods]
+
+    async with browser(site, await person(site, role="admin")) as here:
+        cookie = f"{site.app[COOKIE].cookie_name}={here.cookie}"
+        for path in (*pages, "/static/site.css", "/openapi.json"):
+            async with raw.connect(site.url) as client:
+                head = f"HEAD {path.replace('{id}', '1')} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"
+                await client.send(head.encode())
+                reply = await client.reply("HEAD")
+                await client.send(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                after = await client.reply("GET")
+            assert reply.status < 500, path
+            assert (after.status, after.body) == (200, b'{"status": "ok"}'), path
+
+
+async def test_pages_have_their_files_and_no_dead_ends_whatever_else_is_configured(
+    database: str, tmp_path: Path
+) -> None:
+    for names in (("dashboard",), ("site",), ("openapi",), ("staff",), ("playground",), ("login",)):
+        pages = "".join(f'[[routes]]\nuse = "{name}"\n' for name in names)
+        config = loaded(tmp_path, configuration("", chain=SESSION_CHAIN, routes=pages))
+        async with serving(config, database, is_public=True) as gateway:
+            async with browser(gateway, await person(gateway, role="admin")) as here:
+                paths = {"dashboard": "/dashboard", "site": "/", "openapi": "/docs"}
+                page = await here.page(paths.get(names[0], f"/{names[0]}"))
+                style = await here.page("/static/site.css")
+        assert page.status in {200, 303}, names
+        assert style.status == 200, names
+        assert ("/auth/logout" in page.text) == (names == ("login",) and page.status == 200), names
 
 
 QUERIES = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nijika.state import POOL, VAULT
+from nijika.state import POOL, SESSION_LIFE, VAULT
 from nijika.store import keys, sessions
 from tests.browsing import SESSION_CHAIN, Browser, Page, browser, person, user_of
 from tests.conftest import Start
@@ -223,7 +223,7 @@ async def test_a_key_that_is_made_while_its_session_ends_ends_too(owner: Browser
 
     async with pool.acquire() as playground, pool.acquire() as sign_out:
         async with playground.transaction():
-            assert await sessions.locked(playground, owner.session) is not None
+            assert await sessions.locked(playground, owner.session, site.app[SESSION_LIFE]) is not None
             ending = asyncio.create_task(sessions.end(sign_out, owner.user, only=owner.session))
             await waiting(site)
             account = await playground.fetchval("SELECT account FROM users WHERE id = $1", owner.user)

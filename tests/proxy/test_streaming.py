@@ -243,6 +243,18 @@ async def test_early_hints_do_not_hide_the_answer(gateway: Gateway, upstream: Up
         assert (answer.status, await answer.read()) == (200, b"final")
 
 
+async def test_a_page_of_the_workers_cannot_act_as_the_visitor_of_ours(gateway: Gateway, upstream: Upstream) -> None:
+    """A browser that opens it does so in an origin of its own, without scripts, whatever policy the worker sends."""
+    headers = [("Content-Type", "text/html"), ("Content-Security-Policy", "script-src 'unsafe-inline'")]
+    upstream.plan("*", answers.answer(200, b"<script>alert(1)</script>", headers))
+
+    async with gateway.session.get("/free/page") as answer:
+        await answer.read()
+
+    assert answer.headers.getall("Content-Security-Policy") == ["sandbox"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 async def test_nothing_of_the_worker_leaks(gateway: Gateway, customer: Customer, upstream: Upstream) -> None:
     upstream.plan("*", answers.leaking(), answers.leaking(404), answers.failed(500))
 

@@ -1,18 +1,18 @@
 """How one signs in: linked identities, sessions, what happened to the account, and its end."""
 
 from collections.abc import Iterable
-from functools import partial
 from uuid import UUID
 
 from aiohttp import web
 
 from nijika import credits, request_id
 from nijika.database import Connection, connected
-from nijika.errors import BadForm, LastAdmin, LastIdentity, NotFound, Suspended
+from nijika.errors import BadForm, LastAdmin, LastIdentity, NotFound, NotSignedIn, Suspended
 from nijika.ledger.grant import grant
 from nijika.module import FREE, Route
-from nijika.pages import cookie, form
+from nijika.pages import cookie, form, words
 from nijika.pages.form import Form
+from nijika.pages.paging import paged
 from nijika.pages.render import page
 from nijika.state import DEMO_USER, MATCH, POOL, SESSION_LIFE, SIGN_IN, VISITOR
 from nijika.store import audit, identities, keys, sessions, usage, users
@@ -20,14 +20,14 @@ from nijika.store.sessions import Visitor, device
 
 PATH = "/dashboard/account"
 GONE_PATH = "/"
+HAPPENED = 20
 
 
 def routes() -> Iterable[Route]:
     """The page, and a form for each thing that can be done."""
     yield Route(("GET",), PATH, _account, FREE, who="user")
     yield form.post(f"{PATH}/confirm", _confirm, who="user")
-    for provider in ("github", "gitlab"):
-        yield form.post(f"{PATH}/unlink/{provider}", partial(_unlink, provider), who="user")
+    yield form.post(f"{PATH}/unlink", _unlink, who="user")
     yield form.post(f"{PATH}/sessions/end-others", _end_others, who="user")
     yield form.post(f"{PATH}/sessions/{{id}}/end", _end_session, who="user")
     yield form.post(f"{PATH}/delete", _delete, who="user")
@@ -38,41 +38,54 @@ async def _account(request: web.Request) -> web.Response:
     async with connected(request.app[POOL]) as connection:
         linked = await identities.of_user(connection, visitor.user)
         living = await sessions.of_user(connection, visitor.user, request.app[SESSION_LIFE])
-        happened = await audit.about(connection, visitor.user)
+        rows = await audit.about(
+            connection, visitor.user, before=words.row_number(request.query.get("before", "")), limit=HAPPENED + 1
+        )
         user = await users.one(connection, visitor.user)
+    happened = [{**row, "changes": words.changes(row["before"], row["after"])} for row in rows]
     providers = request.app[SIGN_IN].providers
     return page(
         request,
         "dashboard/account.html",
-        # A form that leads to a provider is redirected there, which the policy has to allow.
-        form_targets=tuple(provider.origin for provider in providers.values()),
         user=user,
         providers=providers,
-        linked={row["provider"]: row for row in linked},
+        linked=linked,
+        missing=[
+            provider for provider in providers.values() if provider.issuer not in {row["issuer"] for row in linked}
+        ],
         sessions=living,
         device=device,
-        happened=happened,
+        happened=paged(happened, PATH, request.query, cursor="id", limit=HAPPENED),
         is_demo=request.app.get(DEMO_USER) == visitor.user,
     )
 
 
 async def _confirm(request: web.Request, _: Form) -> web.StreamResponse:
     async with connected(request.app[POOL]) as connection:
-        await identities.confirm(connection, request[VISITOR].user)
+        await identities.confirm(connection, request[VISITOR].user, but=request[VISITOR].provider)
     return form.back(PATH)
 
 
-async def _unlink(provider: str, request: web.Request, _: Form) -> web.StreamResponse:
-    user = request[VISITOR].user
+async def _unlink(request: web.Request, fields: Form) -> web.StreamResponse:
+    """Whoever came in by it is out, too."""
+    visitor, issuer = request[VISITOR], fields.get("issuer", "").replace("\x00", "")
+    if visitor.suspended:
+        raise Suspended
     async with connected(request.app[POOL]) as connection, connection.transaction():
-        linked = {row["provider"]: row["login"] for row in await identities.of_user(connection, user)}
-        if provider not in linked:
+        linked = {row["issuer"]: row for row in await identities.of_user(connection, visitor.user)}
+        if issuer not in linked:
             raise NotFound
-        if not await identities.remove(connection, user, provider):
+        await identities.lock(connection, issuer, linked[issuer]["subject"])
+        gone = await identities.remove(connection, visitor.user, issuer)
+        if gone is None:
             raise LastIdentity
-        before = {"provider": provider, "login": linked[provider]}
-        await audit.note(connection, "identity unlinked", actor=user, subject=user, before=before)
-    await cookie.leave_notice(request, f"“{linked[provider]}” is unlinked, and cannot sign in here any more.")
+        await sessions.end(connection, visitor.user, provider=gone["provider"])
+        before = {"provider": gone["provider"]}
+        await audit.note(connection, "identity unlinked", actor=visitor.user, subject=visitor.user, before=before)
+    if visitor.provider == gone["provider"]:
+        await cookie.sign_out(request)
+        return form.back(GONE_PATH)
+    await cookie.leave_notice(request, f"“{gone['login']}” is unlinked, and cannot sign in here any more.")
     return form.back(PATH)
 
 
@@ -116,7 +129,9 @@ async def _delete(request: web.Request, fields: Form) -> web.StreamResponse:
 
 async def _remove(connection: Connection, visitor: Visitor) -> None:
     everybody = await users.locked(connection, visitor.user)
-    own = everybody[visitor.user]
+    own = everybody.get(visitor.user)
+    if own is None:
+        raise NotSignedIn  # the second press of a button
     if own["suspended_at"] is not None:
         raise Suspended("A suspended account cannot be deleted by its holder. Please write to the operator.")
     admins = [row for row in everybody.values() if row["role"] == "admin" and row["suspended_at"] is None]
@@ -124,7 +139,10 @@ async def _remove(connection: Connection, visitor: Visitor) -> None:
         raise LastAdmin
     await sessions.end(connection, visitor.user)
     await keys.forget(connection, visitor.account)
-    left = await usage.locked_available(connection, visitor.account)
+    balance = await usage.locked(connection, visitor.account)
+    if balance["held"]:
+        raise BadForm("Calls of yours are still under way. Wait for their end, and then delete the account.")
+    left = balance["available"]
     if left:
         await grant(connection, request_id.make(), visitor.account, -left, "account deleted")
     before = {"credits": credits.show(left)}

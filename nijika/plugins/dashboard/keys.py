@@ -7,13 +7,14 @@ import asyncpg
 from aiohttp import web
 
 from nijika.database import Connection, connected
-from nijika.errors import BadForm, NotFound, Suspended
+from nijika.errors import BadForm, NotFound, NotSignedIn, Suspended
 from nijika.module import FREE, Route
-from nijika.pages import cookie, form
+from nijika.pages import cookie, form, words
 from nijika.pages.form import Form
 from nijika.pages.render import page
 from nijika.state import MATCH, POOL, ROUTES, VAULT, VISITOR
-from nijika.store import audit, caps, keys
+from nijika.store import audit, caps, keys, usage, users
+from nijika.store.sessions import Visitor
 
 PATH = "/dashboard/keys"
 KEYS_MAX = 1000  # revoked ones included
@@ -83,13 +84,12 @@ async def _make(request: web.Request, fields: Form) -> web.StreamResponse:
     except BadForm as mistake:
         return await _shown(request, status=mistake.status, mistake=str(mistake), fields=fields)
     async with connected(request.app[POOL]) as connection, connection.transaction():
-        if len(await keys.lasting(connection, visitor.account)) >= KEYS_MAX:
-            raise BadForm(f"An account has at most {KEYS_MAX} keys, revoked ones included.")
+        await _check_room(connection, visitor)
         made = await keys.make(
             connection, request.app[VAULT], account=visitor.account, name=name, scopes=scopes, expires_at=expires_at
         )
         await caps.put(connection, made.id, day_max=day_max, month_max=month_max)
-        await _note(connection, request, "key made", made.id, name)
+        await _note(connection, request, "key made", made.id)
     await cookie.leave_notice(request, f"“{name}” is made: …{made.text[-4:]}. Reveal it below whenever you need it.")
     return form.back(PATH)
 
@@ -110,6 +110,7 @@ async def _rotate(request: web.Request, fields: Form) -> web.StreamResponse:
     if overlap not in OVERLAPS:
         raise BadForm("Choose when the old key ends.")
     async with connected(request.app[POOL]) as connection, connection.transaction():
+        await _check_room(connection, request[VISITOR])
         old = await _own(connection, request)
         made = await keys.make(
             connection,
@@ -119,13 +120,14 @@ async def _rotate(request: web.Request, fields: Form) -> web.StreamResponse:
             scopes=old["scopes"],
             expires_at=old["expires_at"],
         )
-        await caps.put(connection, made.id, **await caps.of_key(connection, old["id"]))
+        await usage.locked(connection, old["account"])
+        await caps.take_over(connection, old["id"], made.id)
         if overlap == "0":
             await keys.revoke(connection, old["id"])
         else:
             end = datetime.now(UTC) + timedelta(hours=int(overlap))
             await keys.expire(connection, old["id"], min(end, old["expires_at"] or end))
-        await _note(connection, request, "key rotated", old["id"], old["name"])
+        await _note(connection, request, "key rotated", old["id"])
     await cookie.leave_notice(
         request, f"“{old['name']}” has a new key: …{made.text[-4:]}. The old one ends {OVERLAPS[overlap]}."
     )
@@ -137,7 +139,7 @@ async def _cap(request: web.Request, fields: Form) -> web.StreamResponse:
     async with connected(request.app[POOL]) as connection, connection.transaction():
         row = await _own(connection, request)
         await caps.put(connection, row["id"], day_max=day_max, month_max=month_max)
-        await _note(connection, request, "key capped", row["id"], row["name"])
+        await _note(connection, request, "key capped", row["id"])
     await cookie.leave_notice(request, f"The caps of “{row['name']}” are set.")
     return form.back(PATH)
 
@@ -146,24 +148,32 @@ async def _revoke(request: web.Request, _: Form) -> web.StreamResponse:
     async with connected(request.app[POOL]) as connection, connection.transaction():
         row = await _own(connection, request)
         await keys.revoke(connection, row["id"])
-        await _note(connection, request, "key revoked", row["id"], row["name"])
+        await _note(connection, request, "key revoked", row["id"])
     await cookie.leave_notice(request, f"“{row['name']}” is revoked; no call gets through with it any more.")
     return form.back(PATH)
 
 
 async def _own(connection: Connection, request: web.Request) -> asyncpg.Record:
     """The living key that the path names, of this account; whoever asks for another's learns nothing."""
-    number = request[MATCH].variables["id"]
-    is_number = number.isascii() and number.isdigit() and len(number) < 19  # noqa: PLR2004 (bigint)
-    row = await keys.alive(connection, request[VISITOR].account, int(number)) if is_number else None
+    number = words.row_number(request[MATCH].variables["id"])
+    row = None if number is None else await keys.alive(connection, request[VISITOR].account, number)
     if row is None or row["session"] is not None:
         raise NotFound
     return row
 
 
-async def _note(connection: Connection, request: web.Request, action: str, key: int, name: str) -> None:
+async def _check_room(connection: Connection, visitor: Visitor) -> None:
+    """The account is there, and stays so until the key is made; and it has not too many."""
+    if not await users.stays(connection, visitor.user):
+        raise NotSignedIn
+    if len(await keys.lasting(connection, visitor.account)) >= KEYS_MAX:
+        raise BadForm(f"An account has at most {KEYS_MAX} keys, revoked ones included.")
+
+
+async def _note(connection: Connection, request: web.Request, action: str, key: int) -> None:
+    """By number: what stands in the audit table stays there, and names are the holder's own."""
     user = request[VISITOR].user
-    await audit.note(connection, action, actor=user, subject=user, after={"key": key, "name": name})
+    await audit.note(connection, action, actor=user, subject=user, after={"key": key})
 
 
 def _scopes(request: web.Request) -> list[str]:

@@ -30,6 +30,7 @@ async def _overview(request: web.Request) -> web.Response:
         balance = await usage.account(connection, visitor.account)
         since = datetime.now(UTC) - timedelta(days=DAYS - 1)
         spent = await usage.spent_since(connection, visitor.account, since)
+    unconfirmed = [row for row in linked if row["confirmed_at"] is None]
     return page(
         request,
         "dashboard/overview.html",
@@ -37,7 +38,9 @@ async def _overview(request: web.Request) -> web.Response:
         spent=spent,
         days=DAYS,
         recent=recent,
-        unconfirmed=[row for row in linked if row["confirmed_at"] is None],
+        unconfirmed=unconfirmed,
+        # Whoever came in by it cannot say whose it is.
+        confirmable=any(row["provider"] != visitor.provider for row in unconfirmed),
         has_key=any(row["revoked_at"] is None for row in own),
         url=request.app[PUBLIC_URL],
         offer=next((route for route in request.app[ROUTES] if route.upstream is not None), None),

@@ -11,8 +11,8 @@ from aiohttp import web
 from nijika.database import Pool, connected
 from nijika.ledger.verify import verify
 from nijika.module import FREE, Route
+from nijika.pages import words
 from nijika.pages.render import page
-from nijika.plugins.staff import words
 from nijika.state import POOL
 
 PATH = "/staff/system/ledger"

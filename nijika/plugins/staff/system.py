@@ -8,9 +8,8 @@ from aiohttp import web
 from nijika.database import connected
 from nijika.ledger import report
 from nijika.module import FREE, Route
-from nijika.pages import reasons
+from nijika.pages import reasons, words
 from nijika.pages.render import page
-from nijika.plugins.staff import words
 from nijika.state import POOL, UPSTREAMS
 from nijika.store import size, users
 

@@ -11,10 +11,10 @@ from nijika import request_id
 from nijika.database import Connection, connected
 from nijika.errors import NotFound, Problem
 from nijika.module import FREE, Route
+from nijika.pages import words
 from nijika.pages.consumption import RESULTS, SPANS, Consumption
 from nijika.pages.form import Form
 from nijika.pages.render import page
-from nijika.plugins.staff import words
 from nijika.state import MATCH, POOL, SESSION_LIFE, VISITOR
 from nijika.store import audit, caps, identities, keys, sessions, transactions, users
 from nijika.store.sessions import ROLES

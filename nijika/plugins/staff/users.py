@@ -6,9 +6,9 @@ from aiohttp import web
 
 from nijika.database import connected
 from nijika.module import FREE, Route
+from nijika.pages import words
 from nijika.pages.paging import ROWS, paged
 from nijika.pages.render import page
-from nijika.plugins.staff import words
 from nijika.state import POOL
 from nijika.store import users
 

@@ -13,10 +13,25 @@ CREATE TABLE identities (
     used_at      timestamptz NOT NULL DEFAULT now(),
     confirmed_at timestamptz,
     PRIMARY KEY (issuer, subject),
-    UNIQUE ("user", provider)
+    UNIQUE ("user", issuer)
 );
 
 CREATE INDEX identities_by_login ON identities (lower(login));
+
+-- An identity that its holder has unlinked does not come back by its e-mail; to link it again takes a form.
+CREATE TABLE unlinked (
+    issuer  text   NOT NULL,
+    subject text   NOT NULL,
+    "user"  bigint NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    PRIMARY KEY (issuer, subject, "user")
+);
+
+-- Whose word an e-mail is: the host that verified it, which may take it back, or NULL for the operator's.
+ALTER TABLE users ADD COLUMN email_issuer text;
+
+-- Only the letters A to Z have two cases here: to other rules K (U+212A) is a k, and somebody else's address the same.
+DROP INDEX users_by_email;
+CREATE UNIQUE INDEX users_by_email ON users (lower(email COLLATE "C"));
 
 -- Stays when the account is deleted: the bonus is given once for ever.
 CREATE TABLE signup_bonuses (
@@ -31,6 +46,8 @@ CREATE TABLE spent_states (
     digest   bytea       PRIMARY KEY,
     spent_at timestamptz NOT NULL DEFAULT now()
 );
+
+CREATE INDEX spent_states_by_age ON spent_states (spent_at);
 
 -- A cookie names a row; without the row it is worth nothing.
 CREATE TABLE sessions (

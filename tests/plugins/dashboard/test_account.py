@@ -4,6 +4,8 @@ import asyncio
 
 from tests.browsing import browser, person
 from tests.gateway import Gateway
+from tests.peers import answers, streams
+from tests.peers.upstream import Upstream
 from tests.plugins.dashboard.conftest import Holder
 
 
@@ -39,6 +41,46 @@ async def test_an_account_is_deleted_with_all_that_says_whose_it_was_and_the_boo
     async with site.session.get("/api/account", headers=ada.customer.fields) as answer:
         assert answer.status == 401
     assert (await ada.browser.page("/dashboard")).status == 303
+
+
+async def test_no_key_outlives_the_account(site: Gateway, ada: Holder) -> None:
+    """Forms that make keys are on their way while the account is deleted."""
+    forms = [
+        ("/dashboard/keys", {"name": "k", "life": ""}),
+        ("/dashboard/keys/1/rotate", {"overlap": "24"}),
+        ("/dashboard/account/delete", {"confirm": "delete"}),
+        ("/dashboard/keys", {"name": "k", "life": ""}),
+        ("/dashboard/keys/1/rotate", {"overlap": "24"}),
+    ]
+
+    statuses = [answer.status for answer in await asyncio.gather(*(ada.browser.send(*form) for form in forms))]
+
+    assert max(statuses) < 500
+    assert await site.pool.fetchval("SELECT count(*) FROM users") == 0
+    assert await site.pool.fetchval("SELECT count(*) FROM keys WHERE revoked_at IS NULL") == 0
+    assert await site.pool.fetch("SELECT DISTINCT name FROM keys") == [("deleted",)]
+    assert await site.pool.fetchval("SELECT count(*) FROM audit WHERE action = 'account deleted'") == 1
+
+
+async def test_an_account_is_not_deleted_while_calls_hold_its_credit(
+    site: Gateway, ada: Holder, upstream: Upstream
+) -> None:
+    """What is refunded later would belong to nobody."""
+    going_on = asyncio.Event()
+    upstream.plan("*", streams.gated(going_on, answers.answer(200, b"x")))
+    call = asyncio.create_task(site.session.post("/api/removebg", data=b"x", headers=ada.customer.fields))
+    await upstream.request()
+
+    early = await ada.browser.send("/dashboard/account/delete", {"confirm": "delete"})
+    going_on.set()
+    async with await call as answer:
+        await answer.read()
+    await ada.customer.settled()
+    late = await ada.browser.send("/dashboard/account/delete", {"confirm": "delete"})
+
+    assert early.status == 422
+    assert "still under way" in early.text
+    assert late.status == 303
 
 
 async def test_the_last_admin_stays(site: Gateway, ada: Holder) -> None:

@@ -116,6 +116,18 @@ async def test_rotating_at_once_ends_the_old_key(site: Gateway, ada: Holder) -> 
     assert await _call(site, await _revealed(ada, 2)) == 200
 
 
+async def test_rotating_does_not_begin_the_cap_anew(site: Gateway, ada: Holder) -> None:
+    await ada.browser.send(f"{PATH}/1/cap", {"day_max": "2", "month_max": ""})
+    statuses = [await _call(site, ada.customer.key)]
+
+    await ada.browser.send(f"{PATH}/1/rotate", {"overlap": "0"})
+
+    key = await _revealed(ada, 2)
+    statuses += [await _call(site, key) for _ in range(2)]
+    assert statuses == [200, 200, 402]
+    assert await site.violations() == {}
+
+
 async def test_an_overlap_never_makes_a_key_live_longer(site: Gateway, ada: Holder) -> None:
     await site.pool.execute("UPDATE keys SET expires_at = now() + interval '1 hour'")
     end = (await _keys(site))[0]["expires_at"]

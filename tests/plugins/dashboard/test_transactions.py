@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import re
+from contextlib import AsyncExitStack
 from uuid import UUID
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from nijika import request_id
 from nijika.ledger.grant import grant
 from nijika.pages.reasons import sentence
+from nijika.state import COOKIE
 from tests.gateway import Gateway
-from tests.peers import faults
+from tests.peers import faults, raw
 from tests.peers.upstream import Upstream
 from tests.plugins.dashboard.conftest import Holder
 
@@ -154,7 +156,22 @@ async def test_the_file_holds_all_rows_with_exact_amounts(site: Gateway, ada: Ho
     assert {line["reason"] for line in lines if line["kind"] == "refunded"} == {"The worker failed."}
 
 
-@pytest.mark.parametrize("reason", ["=1+1", "+1", "-1+1", "@x", "\tx", "\rx"])
+async def test_slow_readers_of_files_keep_nobody_from_the_database(site: Gateway, ada: Holder, bob: Holder) -> None:
+    """There are fewer connections than readers, none of whom reads anything."""
+    await _many(site, ada, 30_000)
+    cookie = f"{site.app[COOKIE].cookie_name}={ada.browser.cookie}"
+    head = f"GET {PATH}.csv HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode()
+    async with AsyncExitStack() as readers:
+        for _ in range(site.pool.get_max_size() + 3):
+            reader = await readers.enter_async_context(raw.connect(site.url, receive_buffer_bytes=4096))
+            await reader.send(head)
+            await reader.read(1)  # it has begun
+
+        async with site.session.get("/api/account", headers=bob.customer.fields) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize("reason", ["\uff1d1+1", "=1+1", "+1", "-1+1", "@x", "\tx", "\rx"])
 async def test_a_cell_never_becomes_a_formula(site: Gateway, ada: Holder, reason: str) -> None:
     async with site.pool.acquire() as connection:
         await grant(connection, request_id.make(), ada.customer.account, 1, reason)

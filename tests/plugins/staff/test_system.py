@@ -10,9 +10,9 @@ from nijika import request_id
 from nijika.database import Pool
 from nijika.errors import LedgerUnavailable
 from nijika.ledger.verify import INVARIANTS
+from nijika.pages.words import duration
 from nijika.plugins.staff.ledger import Count, Verification
 from nijika.plugins.staff.system import megabytes
-from nijika.plugins.staff.words import duration
 from nijika.state import LEASE
 from tests.plugins.staff.conftest import Office, words
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from nijika.pages.paging import ROWS
-from nijika.plugins.staff.words import visible
+from nijika.pages.words import visible
 from nijika.store import identities
 from tests.browsing import Browser, Page
 from tests.plugins.staff.conftest import Office, words
