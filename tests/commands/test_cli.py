@@ -649,6 +649,7 @@ def test_check_prints_chain_and_routes(folder: Folder) -> None:
         "/api/usage",
         "/health",
         "/ready",
+        "/static/{file}",
     ]
 
 
