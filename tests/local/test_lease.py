@@ -120,13 +120,13 @@ async def test_who_was_stopped_past_its_lease_gives_nothing_away_and_ends_with_a
             await until(connection, "refunded")
             gate.set()
             stopped.process.send_signal(signal.SIGCONT)
-            reply = await client.reply()
+            came = await client.rest()  # a refusal, or nothing but a reset: whichever the gateway notices first
         status, text = await stopped.end()
         async with raw.connect(sweeping.url) as client:
             other = await client.ask(call)
 
-    assert b"cut-out" not in reply.body
-    assert reply.status == 503 or reply.ending == "cut"
+    assert b"cut-out" not in came
+    assert came == b"" or came.startswith(b"HTTP/1.1 503 ")
     assert status == 1
     assert "another one has given its open charges back" in text
     assert "Traceback" not in text
