@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m nijika demo
 
-test: $(VENV)/.dev $(VENV)/.npm $(VENV)/.browser
+test: $(VENV)/.dev $(VENV)/.npm $(VENV)/.browser $(VENV)/.torch
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev $(VENV)/.torch
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -34,7 +34,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 lock:
 	$(LOCK) --extra classic --output-file requirements.lock
-	$(LOCK) --extra classic --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) --extra classic --group dev --group neural --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) tests/npm/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -59,6 +59,12 @@ $(VENV)/.dev: requirements-dev.lock requirements.lock | $(VENV)/bin/python
 
 $(VENV)/.npm: tests/npm/package-lock.json tests/npm/.npmrc | $(VENV)/bin/python
 	@tests/install npm $@
+
+# The one package without a hash: its wheel differs from machine to machine. All that it needs is in the lock.
+# Another build: make test TORCH="torch==2.13.0 --index-url https://…"
+TORCH := torch==2.13.0
+$(VENV)/.torch: | $(VENV)/.dev
+	@tests/install torch $@ $(TORCH)
 
 $(VENV)/.browser: | $(VENV)/bin/python
 	@tests/install chromium $@

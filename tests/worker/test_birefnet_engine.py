@@ -1,0 +1,81 @@
+"""The engine around BiRefNet: what goes in and comes out, whatever the weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.worker import made
+from worker.checkpoints import CheckpointError
+from worker.engines.birefnet import BiRefNet, BiRefNetConfig
+from worker.engines.birefnet.engine import Engine, normalised
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    folder: Path = tmp_path_factory.mktemp("weights")
+    model = made.small_birefnet()
+    model.config.resolution = (64, 96)
+    model.save_pretrained(folder)
+    return Engine(folder, device="cpu")
+
+
+def noise(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_a_view_has_the_size_that_the_weights_were_trained_at(engine: Engine) -> None:
+    assert engine.view(noise(333, 100, 3), None).shape == (64, 96, 3)
+    assert engine.resolutions == (64, 512, 1024, 2048)
+
+
+def test_a_view_may_be_asked_for_larger_and_keeps_to_multiples_of_32(engine: Engine) -> None:
+    assert engine.view(noise(333, 100, 3), 512).shape == (512, 768, 3)
+
+
+def test_an_alpha_of_the_size_of_the_picture_comes_back(engine: Engine) -> None:
+    picture = noise(200, 150, 3)
+    view = engine.view(picture, None)
+
+    (alpha,) = engine.alphas([view])
+    enlarged = engine.enlarge(alpha, view, picture)
+
+    assert (alpha.shape, enlarged.shape) == ((64, 96), (200, 150))
+    assert alpha.dtype == enlarged.dtype == np.uint8
+
+
+def test_views_that_go_together_are_answered_in_order_as_they_would_be_alone(engine: Engine) -> None:
+    views = [noise(3, 64, 96, 3)[number] for number in range(3)]
+
+    together = engine.alphas(views)
+
+    for view, alpha in zip(views, together, strict=True):
+        assert np.abs(engine.alphas([view])[0].astype(int) - alpha).max() <= 1
+
+
+def test_the_variant_of_a_file_can_be_named_in_one_word(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_file(BiRefNet(BiRefNetConfig.variant("lite")).state_dict(), tmp_path / "some.safetensors")
+
+    engine = Engine(f"lite-2K={tmp_path}", device="cpu")
+
+    assert engine.view(noise(30, 40, 3), None).shape == (1440, 2560, 3)
+    with pytest.raises(CheckpointError, match="Name its variant: lite, lite-2K"):
+        Engine(tmp_path, device="cpu")
+    with pytest.raises(CheckpointError, match="needs weights"):
+        Engine(None)
+
+
+def test_pictures_are_normalised_with_the_mean_and_deviation_of_imagenet() -> None:
+    grey = torch.full((1, 1, 1, 3), 255, dtype=torch.uint8)
+
+    assert normalised(grey).flatten().tolist() == pytest.approx([2.2489, 2.4286, 2.6400], abs=1e-4)
+
+
+def test_it_can_be_warmed_up_and_knows_when_memory_ran_out(engine: Engine) -> None:
+    engine.warm_up()
+
+    assert engine.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not engine.is_out_of_memory(ValueError("something else"))

@@ -1,0 +1,114 @@
+"""The engine that finds the foreground with BiRefNet, on a GPU or, slowly, on the processor."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from worker.checkpoints import CheckpointError
+from worker.engines.birefnet import published, variants
+from worker.engines.birefnet.model import BiRefNet
+from worker.pixels import Bytes
+
+# Of the data that backbones are trained on (ImageNet), for channels in 0..1.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+SIDE_STEP = 32
+SIDES = (512, 1024, 2048)
+PIXELS_TOGETHER = 4 * 1024 * 1024
+
+
+class Engine:
+    """BiRefNet with weights from `source`, which, like the other arguments, `published.load` explains.
+
+    Where `variant` is not given, VARIANT=SOURCE names it in one word, as a command line needs.
+    `device` is where it runs, by default a GPU if there is one; there it calculates in float16, which is
+    nearer to float32 than bfloat16 is, elsewhere in float32. Raises what `published.load` raises.
+    """
+
+    name = "birefnet"
+    quality = "Made for photographs of all kinds; fine edges, hair among them, become soft."
+
+    def __init__(
+        self,
+        source: str | Path | None,
+        *,
+        variant: str | None = None,
+        tile_order: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        device: str | None = None,
+    ) -> None:
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._type = torch.float16 if self._device.type == "cuda" else torch.float32
+        named, where = _named(source)
+        model: Any = published.load(
+            where,
+            variant=variant or named,
+            tile_order=tile_order,
+            revision=revision,
+            local_files_only=local_files_only,
+        )
+        self._model: BiRefNet = model.to(self._device, self._type, memory_format=torch.channels_last)
+        self._height, self._width = model.config.resolution
+        usual = min(self._height, self._width)
+        self.resolutions: tuple[int, ...] = (usual, *(side for side in SIDES if side != usual))
+        self.pixels_together = PIXELS_TOGETHER if self._device.type == "cuda" else 0
+
+    def view(self, rgb: Bytes, resolution: int | None) -> Bytes:
+        """Return `rgb` (H, W, 3) uint8 at the size that the weights were trained at, or as large as is asked for.
+
+        `resolution` is the shorter side in pixels. Proportions are not kept: the network was trained that way.
+        """
+        scale = (resolution or self.resolutions[0]) / self.resolutions[0]
+        height, width = (round(side * scale / SIDE_STEP) * SIDE_STEP for side in (self._height, self._width))
+        return resized(rgb, height, width)
+
+    def alphas(self, views: Sequence[Bytes]) -> Sequence[Bytes]:
+        """Take views (h, w, 3) uint8 of one shape, sides multiples of 32; return (h, w) uint8: 255 foreground."""
+        with torch.inference_mode():
+            pictures = torch.from_numpy(np.stack(views)).to(self._device)
+            logits = self._model(normalised(pictures).to(self._type, memory_format=torch.channels_last))
+            alphas = (logits[:, 0].float().sigmoid() * 255).round().to(torch.uint8)
+        return list(alphas.cpu().numpy())
+
+    def enlarge(self, alpha: Bytes, view: Bytes, rgb: Bytes) -> Bytes:
+        """Bring `alpha` (h, w) uint8 to the size of `rgb` (H, W, 3)."""
+        del view
+        return resized(alpha, *rgb.shape[:2])
+
+    def warm_up(self) -> None:
+        """Run one picture of the usual size, so that kernels are chosen and memory is taken."""
+        self.alphas([self.view(np.zeros((SIDE_STEP, SIDE_STEP, 3), np.uint8), None)])
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether the device had too little memory for the call."""
+        return isinstance(error, torch.OutOfMemoryError)
+
+
+def _named(source: str | Path | None) -> tuple[str | None, str | Path]:
+    """What VARIANT=SOURCE names, or nothing and the source."""
+    if source is None:
+        raise CheckpointError(
+            f"The engine birefnet needs weights: a folder, an id on the hub, or one of {', '.join(variants.VARIANTS)}."
+        )
+    name, _, where = str(source).partition("=")
+    return (name, where) if where and name in variants.VARIANTS else (None, source)
+
+
+def normalised(pictures: Tensor) -> Tensor:
+    """Turn pictures (N, H, W, 3) uint8 into what the network takes: (N, 3, H, W) float32."""
+    mean, deviation = (torch.tensor(values, device=pictures.device) for values in (MEAN, DEVIATION))
+    return ((pictures / 255 - mean) / deviation).permute(0, 3, 1, 2)
+
+
+def resized(pixels: Bytes, height: int, width: int) -> Bytes:
+    """Bring pixels (h, w) or (h, w, 3) uint8 to height x width: averaged where it shrinks, linear where it grows."""
+    shrinks = height * width < pixels.shape[0] * pixels.shape[1]
+    filtering = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (width, height), interpolation=filtering).astype(np.uint8, copy=False)
