@@ -1,69 +1,104 @@
-"""The one thread that owns the engine, and the places of the pictures that are being worked on or wait for it."""
+"""What is loaded on the device, and how pictures are given to it."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from worker.engines import Engine
+from worker.batcher import Batcher, Kind, Ran
+from worker.engines import Engine, Upscaler
 from worker.pixels import Bytes
-from worker.problems import Busy, NotReady
+from worker.problems import EngineGone, EngineMissing, NotReady, Problem
+
+TILES_AT_ONCE = 16  # of one picture; others get their turn in between
 
 
 @dataclass(frozen=True)
-class Matte:
-    """What the engine answered, (H, W) uint8, 255 where the picture stays; its name, and what it took."""
+class Models:
+    """What was asked for at start."""
 
-    alpha: Bytes
-    engine: str
-    queue_seconds: float
-    device_seconds: float
+    engine: Engine
+    upscaler: Upscaler | None
 
 
 class Device:
-    """An engine, loaded and run in a thread of its own, one picture after the other, in the order of their coming."""
+    """The models, made, warmed up and run in one thread, behind a queue of at most `waiting_max` pictures."""
 
-    def __init__(self, load: Callable[[], Engine], waiting_max: int) -> None:
-        self._load = load
-        self.engine: Engine | None = None  # once it is loaded
-        self._places_left = waiting_max + 1
-        self._thread = ThreadPoolExecutor(1, "device")
+    loading: asyncio.Task[Models]
 
-    async def load(self) -> None:
-        """Load the engine; pictures that come meanwhile wait for it. Raises whatever the engine raises."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._make)
+    def __init__(self, make: Callable[[], Models], waiting_max: int) -> None:
+        self._make = make
+        self._batcher = Batcher(waiting_max * TILES_AT_ONCE)
 
-    def refuse_when_full(self) -> None:
-        """Raise Busy if no place is left."""
-        if self._places_left <= 0:
-            raise Busy
+    def start(self) -> None:
+        """Begin to load; pictures that come meanwhile wait for it."""
+        self.loading = asyncio.create_task(self._batcher.start(self._warm))
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold one place, from the first decoded pixel to the last encoded one. Raises Busy."""
-        self.refuse_when_full()
-        self._places_left -= 1
+    async def models(self) -> Models:
+        """What is loaded, once it is. Raises EngineMissing, EngineGone."""
         try:
-            yield
+            return await asyncio.shield(self.loading)
+        except Problem:
+            raise
+        except Exception as error:
+            raise EngineMissing(error) from error
+
+    def ready(self) -> Models:
+        """What is loaded. Raises NotReady while it is not yet, EngineMissing, EngineGone."""
+        if not self.loading.done():
+            raise NotReady("The engine is being loaded. Ask again in a few seconds.")
+        error = self.loading.exception()
+        if isinstance(error, Exception):
+            raise error if isinstance(error, Problem) else EngineMissing(error) from error
+        if self.failure:
+            raise EngineGone(self.failure)
+        return self.loading.result()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, if anything did."""
+        return self._batcher.failure
+
+    async def until_gone(self) -> None:
+        """Return when the thread has ended by a failure."""
+        await asyncio.shield(self._batcher.over)
+
+    async def alpha(self, engine: Engine, view: Bytes, deadline: float) -> Ran:
+        """Give one view to the engine. Raises as Batcher.run does."""
+        kind = Kind("alphas", engine.alphas, engine.pixels_together, engine.is_out_of_memory)
+        return await self._batcher.run(kind, view, deadline)
+
+    async def enlarge(
+        self, upscaler: Upscaler, tiles: Sequence[Bytes], model: str, denoise: float | None, deadline: float
+    ) -> tuple[list[Bytes], float]:
+        """Give the tiles of one picture to the upscaler; the seconds are their share of the calls.
+
+        Raises as Batcher.run does.
+        """
+        run = partial(upscaler.enlarge, model=model, denoise=denoise)
+        kind = Kind(("enlarge", model, denoise), run, upscaler.pixels_together, upscaler.is_out_of_memory)
+        done: list[Ran] = []
+        for start in range(0, len(tiles), TILES_AT_ONCE):
+            done += await self._all(kind, tiles[start : start + TILES_AT_ONCE], deadline)
+        return [ran.result for ran in done], sum(ran.seconds / ran.together for ran in done)
+
+    async def close(self) -> None:
+        """Refuse the waiting pictures; the call in work is finished."""
+        self.loading.cancel()
+        await self._batcher.close()
+
+    async def _all(self, kind: Kind, views: Sequence[Bytes], deadline: float) -> list[Ran]:
+        tasks = [asyncio.create_task(self._batcher.run(kind, view, deadline)) for view in views]
+        try:
+            return await asyncio.gather(*tasks)
         finally:
-            self._places_left += 1
+            # One that failed leaves the others behind.
+            for task in tasks:
+                task.cancel()
 
-    async def alpha(self, rgb: Bytes) -> Matte:
-        """Give `rgb` (H, W, 3) uint8 to the engine; whoever is cancelled while he waits is left out."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, rgb, time.perf_counter())
-
-    def close(self) -> None:
-        """Forget the waiting pictures; the one in work is finished."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _make(self) -> None:
-        self.engine = self._load()
-
-    def _work(self, rgb: Bytes, asked: float) -> Matte:
-        begun = time.perf_counter()
-        if self.engine is None:
-            raise NotReady("The engine could not be loaded. Tell the operator.")
-        alpha = self.engine.alpha(rgb)
-        return Matte(alpha, self.engine.name, begun - asked, time.perf_counter() - begun)
+    def _warm(self) -> Models:
+        models = self._make()
+        models.engine.warm_up()
+        if models.upscaler:
+            models.upscaler.warm_up()
+        return models

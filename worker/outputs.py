@@ -1,52 +1,108 @@
-"""From pixels to the bytes of a picture file: PNG, fast and with its colour profile, and WebP."""
+"""From pixels to the bytes of a picture file, fast and with the colour profile: PNG, WebP, JPEG, and ZIP of two."""
 
 import io
 import struct
+import zipfile
 import zlib
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from worker.pixels import Bytes
+from worker import foreground
+from worker.pixels import OPAQUE, Bytes, Picture
 from worker.problems import TooLong
 
-FORMATS = {"png": "image/png", "webp": "image/webp"}
+FORMATS = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg", "zip": "application/zip"}
+QUALITY = 90
 
 _FAST = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
 )
+_FLAT = (  # for large areas of one value
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+)
 _IHDR_END = 33
 _WEBP_SIDE_MAX = 16_383
+_APP2_MAX = 65_519  # bytes of a profile in one segment (ICC.1:2022, B.4)
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same picture always gives the same file
 
 
-def cutout(rgb: Bytes, alpha: Bytes, icc: bytes | None, kind: str) -> bytes:
-    """Write `rgb` (H, W, 3) uint8 under `alpha` (H, W) uint8 as a file of `kind`, a key of FORMATS.
+def encode(picture: Picture, kind: str, quality: int = QUALITY) -> bytes:
+    """Write a file of `kind`, a key of FORMATS; `quality` 1..100 is for lossy colours.
 
-    Colours that alpha hides altogether are zeroed, so that nothing can be read out of them. Raises TooLong.
+    Colours that alpha hides altogether are not written, so that nothing can be read out of them. JPEG, which has no
+    transparency, takes opaque pictures only. Raises TooLong.
     """
-    if kind == "webp":
-        return _webp(np.dstack([cv2.bitwise_and(rgb, rgb, mask=alpha), alpha]), icc)
-    bgra = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA)
-    bgra[..., 3] = alpha
-    return _with_profile(_png(cv2.bitwise_and(bgra, bgra, mask=alpha).astype(np.uint8, copy=False)), icc)
+    write = {"png": _png, "webp": _webp, "jpg": _jpeg, "zip": _zip}[kind]
+    return write(picture, quality)
 
 
-def grey(alpha: Bytes) -> bytes:
-    """Write `alpha` (H, W) uint8 as an 8-bit grey PNG."""
-    return _png(alpha)
+def grey(alpha: Bytes, kind: str = "png", quality: int = QUALITY) -> bytes:
+    """Write `alpha` (H, W) uint8 as an 8-bit grey PNG, or as a WebP or JPEG."""
+    if kind == "png":
+        return _encoded(".png", alpha, _FLAT)
+    if kind == "jpg":
+        return _encoded(".jpg", alpha, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    return _webp(Picture(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False), None, None), quality)
 
 
-def _png(pixels: Bytes) -> bytes:
-    written, data = cv2.imencode(".png", pixels, _FAST)
+def _png(picture: Picture, _quality: int) -> bytes:
+    if picture.alpha is None:
+        return _with_chunk(_encoded(".png", cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR), _FAST), picture.icc)
+    bgra = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGRA)
+    bgra[..., 3] = picture.alpha
+    return _with_chunk(_encoded(".png", cv2.bitwise_and(bgra, bgra, mask=picture.alpha), _FAST), picture.icc)
+
+
+def _webp(picture: Picture, quality: int) -> bytes:
+    rgb, alpha = picture.rgb, picture.alpha
+    if max(rgb.shape) > _WEBP_SIDE_MAX:
+        raise TooLong(_WEBP_SIDE_MAX)
+    pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)
+    if alpha is not None:
+        pixels[..., 3] = alpha
+        pixels = cv2.bitwise_and(pixels, pixels, mask=alpha)
+    # Four bytes a pixel are what Pillow has too: it takes them without a copy, during which nothing else would run.
+    mode = "RGBX" if alpha is None else "RGBA"
+    image = Image.frombuffer(mode, rgb.shape[1::-1], np.ascontiguousarray(pixels), "raw", mode, 0, 1)
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=quality, method=1, icc_profile=picture.icc or b"")
+    return out.getvalue()
+
+
+def _jpeg(picture: Picture, quality: int) -> bytes:
+    assert picture.alpha is None, "laid over a colour first"
+    bgr = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)
+    return _with_segments(_encoded(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality)), picture.icc)
+
+
+def _zip(picture: Picture, quality: int) -> bytes:
+    # The names and kinds of remove.bg's ZIP format. Both are compressed already.
+    rgb, alpha = picture.rgb, picture.alpha
+    if alpha is None:
+        alpha = np.full(rgb.shape[:2], OPAQUE, np.uint8)
+    else:
+        rgb = foreground.spread(rgb, alpha)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("color.jpg", _ZIP_TIME), _jpeg(Picture(rgb, None, picture.icc), quality))
+        archive.writestr(zipfile.ZipInfo("alpha.png", _ZIP_TIME), grey(alpha))
+    return out.getvalue()
+
+
+def _encoded(kind: str, pixels: cv2.typing.MatLike, settings: tuple[int, ...]) -> bytes:
+    written, data = cv2.imencode(kind, pixels, settings)
     if not written:
-        raise RuntimeError("OpenCV could not write a PNG")
+        raise RuntimeError(f"OpenCV could not write a {kind}")
     return data.tobytes()
 
 
-def _with_profile(png: bytes, icc: bytes | None) -> bytes:
+def _with_chunk(png: bytes, icc: bytes | None) -> bytes:
     # OpenCV writes no profile; the PNG specification wants iCCP before PLTE and IDAT: right after IHDR.
     if not icc:
         return png
@@ -55,9 +111,14 @@ def _with_profile(png: bytes, icc: bytes | None) -> bytes:
     return b"".join((png[:_IHDR_END], chunk, png[_IHDR_END:]))
 
 
-def _webp(rgba: Bytes, icc: bytes | None) -> bytes:
-    if max(rgba.shape) > _WEBP_SIDE_MAX:
-        raise TooLong(_WEBP_SIDE_MAX)
-    out = io.BytesIO()
-    Image.fromarray(rgba).save(out, "WEBP", quality=90, method=1, icc_profile=icc or b"")
-    return out.getvalue()
+def _with_segments(jpeg: bytes, icc: bytes | None) -> bytes:
+    # OpenCV begins with SOI and APP0 (JFIF), which has to come first; a long profile is numbered from 1.
+    if not icc:
+        return jpeg
+    parts = [icc[start : start + _APP2_MAX] for start in range(0, len(icc), _APP2_MAX)]
+    segments = [
+        struct.pack(">BBH12sBB", 0xFF, 0xE2, len(part) + 16, b"ICC_PROFILE\0", number, len(parts)) + part
+        for number, part in enumerate(parts, 1)
+    ]
+    end = 4 + int.from_bytes(jpeg[4:6], "big")
+    return b"".join((jpeg[:end], *segments, jpeg[end:]))

@@ -70,10 +70,9 @@ class TooManyPixels(Problem):
     status = 413
     code = "too-many-pixels"
 
-    def __init__(self, pixels_max: int) -> None:
-        super().__init__(
-            f"The picture has more than {pixels_max / 1e6:g} megapixels. Make it smaller and send it again."
-        )
+    def __init__(self, pixels_max: int, detail: str | None = None) -> None:
+        usual = f"The picture has more than {pixels_max / 1e6:g} megapixels. Make it smaller and send it again."
+        super().__init__(detail or usual)
 
 
 class TooLong(Problem):
@@ -139,6 +138,13 @@ class BadOption(Problem):
     code = "bad-option"
 
 
+class Contradiction(Problem):
+    """Options that cannot be meant together."""
+
+    status = 400
+    code = "contradictory-options"
+
+
 class BadUrl(Problem):
     """The address of the picture is none that can be fetched."""
 
@@ -181,12 +187,53 @@ class Busy(Problem):
         super().__init__("Too many pictures are waiting. Send it again in a few seconds.")
 
 
+class TooLate(Problem):
+    """The picture waited so long that nobody can be waiting for it any more."""
+
+    status = 503
+    code = "too-late"
+    retry = True
+
+    def __init__(self) -> None:
+        super().__init__("The picture waited too long for its turn. Send it again in a few seconds.")
+
+
 class NotReady(Problem):
-    """The engine is still being loaded."""
+    """The engine is still being loaded, or the worker is stopping."""
 
     status = 503
     code = "not-ready"
     retry = True
+
+
+class EngineMissing(Problem):
+    """What was asked for at start could not be loaded, and nothing else stands in for it."""
+
+    status = 503
+    code = "engine-missing"
+
+    def __init__(self, cause: Exception) -> None:
+        reason = " ".join(str(cause).split()) or type(cause).__name__
+        super().__init__(f"The engine cannot be loaded: {reason.removesuffix('.')}.")
+
+
+class EngineGone(Problem):
+    """The thread of the device has ended, so nothing will be worked on until the worker starts again."""
+
+    status = 503
+    code = "engine-gone"
+    retry = True
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__("The engine has ended, and the worker with it. Send it again in a few seconds.")
+        self.__cause__ = cause
+
+
+class EngineFailed(Problem):
+    """The engine failed at this picture; the cause is in the log."""
+
+    def __init__(self) -> None:
+        super().__init__("The worker failed at this picture. Send it again; if it goes on, tell the operator.")
 
 
 def _from_aiohttp(error: web.HTTPException) -> Problem:

@@ -1,31 +1,44 @@
 """The worker's HTTP: pictures in, pictures out, and what a gateway wants to know."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from aiohttp import hdrs, web
 
-from worker import VERSION, engines, outputs, pixels, studio
-from worker.device import Device
+from worker import VERSION, answers, engines, outputs, pixels, studio, wishes
+from worker.device import Device, Models
 from worker.fetch import Fetcher
-from worker.inputs import IMAGE_FIELDS, Known, Reader
-from worker.problems import NotReady, answer_problems
-
-CUTOUT_OPTIONS: Known = {"format": tuple(outputs.FORMATS)}
-ALPHA_OPTIONS: Known = {"format": ("png",)}
-NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
+from worker.inputs import IMAGE_FIELDS, Order, Reader
+from worker.options import Known
+from worker.problems import Problem, answer_problems
+from worker.room import Places
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a worker is started with; `fetcher` is None where addresses are not fetched."""
+    """What a worker is started with.
+
+    `upscaler` is None where nothing is enlarged, `weights` are a folder or the id of a hub for what needs some,
+    `fetcher` is None where addresses are not fetched. At most `waiting_max` pictures wait behind one in work, each for
+    at most `patience_seconds`; `pixels_in_work_max` of all their pixels, and of those to be made, are held at a time.
+    """
 
     engine: str = "auto"
+    upscaler: str | None = "lanczos"
+    weights: str | None = None
+    upscaler_weights: str | None = None
     body_bytes_max: int = 25 * 2**20
     pixels_max: int = 50_000_000
-    waiting_max: int = 8
-    codec_threads: int = 2
+    output_pixels_max: int = 64_000_000
+    pixels_in_work_max: int = 100_000_000
+    waiting_max: int = 32
+    patience_seconds: float = 120
+    codec_threads: int = max(2, os.cpu_count() or 1)
+    price_per_megapixel: Decimal | None = None
     fetcher: Fetcher | None = None
 
 
@@ -37,8 +50,9 @@ def runner(worker: "Worker", drain_seconds: float = 10) -> web.AppRunner:
     app = web.Application(middlewares=[answer_problems])
     app.add_routes(
         [
-            web.post("/v1/cutout", worker.cutout, expect_handler=_leave_to_reader),
-            web.post("/v1/alpha", worker.alpha, expect_handler=_leave_to_reader),
+            web.post("/v1/cutout", worker.cutout, expect_handler=leave_to_reader),
+            web.post("/v1/alpha", worker.alpha, expect_handler=leave_to_reader),
+            *worker.upscale_routes(),
             web.get("/health", worker.health),
             web.get("/ready", worker.ready),
             web.get("/info", worker.info),
@@ -60,79 +74,135 @@ def runner(worker: "Worker", drain_seconds: float = 10) -> web.AppRunner:
 class Worker:
     """The handlers of one worker, and what they work with."""
 
-    loading: asyncio.Task[None]
-
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._reader = Reader(settings.body_bytes_max, settings.fetcher)
-        self._device = Device(lambda: engines.load(settings.engine), settings.waiting_max)
-        self._studio = studio.Studio(self._device, settings.pixels_max, settings.codec_threads)
+        # Bodies are as large as files: those being read are counted too, with some to spare for slow ones.
+        self._reading = Places(2 * (settings.waiting_max + 1))
+        self.device = Device(lambda: _models(settings), settings.waiting_max + 1)
+        self.studio = studio.Studio(
+            self.device,
+            studio.Limits(
+                pixels_max=settings.pixels_max,
+                output_pixels_max=settings.output_pixels_max,
+                pixels_in_work_max=settings.pixels_in_work_max,
+                waiting_max=settings.waiting_max,
+                patience_seconds=settings.patience_seconds,
+                codec_threads=settings.codec_threads,
+            ),
+        )
+
+    @property
+    def loading(self) -> asyncio.Task[Models]:
+        """The task that loads what was asked for; there is one from the start of the application on."""
+        return self.device.loading
 
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
-        """Load the engine while the socket already listens; at the end, forget what has not begun."""
-        self.loading = asyncio.create_task(self._device.load())
+        """Load the models while the socket already listens; at the end, forget what has not begun."""
+        self.device.start()
         yield
-        self.loading.cancel()
-        self._device.close()
-        self._studio.close()
+        self.studio.close()
+        await self.device.close()
 
     async def cutout(self, request: web.Request) -> web.Response:
-        """POST /v1/cutout: the picture with a transparent background."""
-        return await self._answer(request, CUTOUT_OPTIONS, studio.cutout)
+        """POST /v1/cutout: the picture without its background."""
+        return await self._cut(request, wishes.CUTOUT)
 
     async def alpha(self, request: web.Request) -> web.Response:
         """POST /v1/alpha: what stays (white) and what goes (black)."""
-        return await self._answer(request, ALPHA_OPTIONS, studio.alpha_only)
+        return await self._cut(request, wishes.ALPHA)
+
+    async def upscale(self, request: web.Request) -> web.Response:
+        """POST /v1/upscale: the picture, larger."""
+        order = await self._read(request, wishes.UPSCALE)
+        wish = wishes.Upscale.of(order.options)
+        await self._reader.fetch(order)
+        return self._answered(await self.studio.upscale(order.data, wish))
+
+    def upscale_routes(self) -> list[web.RouteDef]:
+        """The route of `upscale`, where there is an upscaler."""
+        if self._settings.upscaler is None:
+            return []
+        return [web.post("/v1/upscale", self.upscale, expect_handler=leave_to_reader)]
 
     async def health(self, _request: web.Request) -> web.Response:
         """GET /health: the process is alive."""
-        return web.json_response({"status": "alive"}, headers=NO_STORE)
+        return web.json_response({"status": "alive"}, headers=answers.NO_STORE)
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """GET /ready: the engine is loaded, else 503."""
-        if not self._device.engine:
-            raise NotReady("The engine is being loaded. Ask again in a few seconds.")
-        return web.json_response({"status": "ready"}, headers=NO_STORE)
+        """GET /ready: everything that was asked for is loaded, else 503 with the reason."""
+        self.device.ready()
+        return web.json_response({"status": "ready"}, headers=answers.NO_STORE)
 
     async def info(self, _request: web.Request) -> web.Response:
         """GET /info: what this worker does, how well, and within which limits."""
-        engine, settings = self._device.engine, self._settings
+        settings = self._settings
         info: dict[str, object] = {
             "name": "nijika worker",
             "version": VERSION,
-            "engine": engine.name if engine else settings.engine,
-            "quality": engine.quality if engine else "The engine is being loaded.",
+            **self._made_of(),
             "limits": {
                 "body_bytes_max": settings.body_bytes_max,
                 "pixels_max": settings.pixels_max,
+                "output_pixels_max": settings.output_pixels_max,
+                "pixels_in_work_max": settings.pixels_in_work_max,
                 "side_max": pixels.SIDE_MAX,
                 "waiting_max": settings.waiting_max,
+                "patience_seconds": settings.patience_seconds,
             },
             "formats": {"in": [name.lower() for name in pixels.FORMATS], "out": list(outputs.FORMATS)},
             "fields": list(IMAGE_FIELDS),
-            "options": {"/v1/cutout": CUTOUT_OPTIONS, "/v1/alpha": ALPHA_OPTIONS},
+            "options": {path: _described(known) for path, known in self._options().items()},
             "fetches_urls": settings.fetcher is not None,
         }
-        return web.json_response(info, headers=NO_STORE)
+        return web.json_response(info, headers=answers.NO_STORE)
 
-    async def _answer(self, request: web.Request, known: Known, finish: studio.Finish) -> web.Response:
-        self._device.refuse_when_full()
-        order = await self._reader.read(request, known)
-        kind = order.options["format"]
-        done = await self._studio.work(order.data, finish, kind)
-        timing = ", ".join(f"{step};dur={seconds * 1000:.1f}" for step, seconds in done.seconds.items())
-        headers: dict[str, str] = {
-            **NO_STORE,
-            hdrs.CONTENT_TYPE: outputs.FORMATS[kind],
-            "X-Engine": done.engine,
-            "X-Width": str(done.width),
-            "X-Height": str(done.height),
-            "Server-Timing": timing,
+    def _made_of(self) -> dict[str, object]:
+        try:
+            models = self.device.ready()
+        except Problem as problem:
+            return {"engine": self._settings.engine, "quality": problem.detail, "upscaler": self._settings.upscaler}
+        engine, upscaler = models.engine, models.upscaler
+        return {
+            "engine": engine.name,
+            "quality": engine.quality,
+            "resolutions": list(engine.resolutions),
+            "upscaler": upscaler and upscaler.name,
+            "upscaler_quality": upscaler and upscaler.quality,
+            "upscaler_models": list(upscaler.models) if upscaler else [],
         }
-        return web.Response(body=done.body, headers=headers)
+
+    def _options(self) -> dict[str, Known]:
+        known = {"/v1/cutout": wishes.CUTOUT, "/v1/alpha": wishes.ALPHA}
+        return known if self._settings.upscaler is None else known | {"/v1/upscale": wishes.UPSCALE}
+
+    async def _read(self, request: web.Request, known: Known) -> Order:
+        self.studio.places.refuse_when_full()
+        with self._reading.taken():
+            return await self._reader.read(request, known)
+
+    async def _cut(self, request: web.Request, known: Known) -> web.Response:
+        order = await self._read(request, known)
+        wish = wishes.Cutout.of(order.options, has_backdrop=order.has_backdrop)
+        await self._reader.fetch(order)
+        return self._answered(await self.studio.cutout(order.data, order.backdrop, wish))
+
+    def _answered(self, done: studio.Done) -> web.Response:
+        return answers.answer(done, self._settings.price_per_megapixel)
 
 
-async def _leave_to_reader(_request: web.Request) -> None:
+def _models(settings: Settings) -> Models:
+    engine = engines.load(settings.engine, settings.weights)
+    if settings.upscaler is None:
+        return Models(engine, None)
+    return Models(engine, engines.load_upscaler(settings.upscaler, settings.upscaler_weights))
+
+
+def _described(known: Known) -> dict[str, dict[str, Any]]:
+    return {name: {"takes": option.takes, "usual": option.default} for name, option in known.items()}
+
+
+async def leave_to_reader(_request: web.Request) -> None:
     """Answer `Expect` nothing yet: the reader looks at the head first."""
 
 

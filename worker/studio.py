@@ -1,81 +1,137 @@
-"""One picture's way through the threads: decoded, matted on the device, encoded."""
+"""One picture's way through the threads: its head, room for its pixels, decoded, given to the device, encoded."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
-import cv2
-
-from worker import outputs, pixels
+from worker import pixels, upscaling, wishes
+from worker.cutout import Cutting, File
 from worker.device import Device
-from worker.pixels import Bytes, Picture
+from worker.engines import Engine, Upscaler
+from worker.pixels import Picture
+from worker.room import Pixels, Places
+from worker.upscaling import Upscaling
 
 T = TypeVar("T")
-Finish = Callable[[Picture, Bytes, str], bytes]
+
+STEPS = ("queue", "decode", "device", "clean", "encode")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a studio takes; each is told in worker.server.Settings."""
+
+    pixels_max: int
+    output_pixels_max: int
+    pixels_in_work_max: int
+    waiting_max: int
+    patience_seconds: float
+    codec_threads: int
 
 
 @dataclass(frozen=True)
 class Done:
-    """A finished picture file with its size and the seconds that each step took."""
+    """A finished file, who made it, how many pixels came in, and the seconds of each of STEPS that there was."""
 
-    body: bytes
-    width: int
-    height: int
+    file: File
     engine: str
+    pixels: int
     seconds: dict[str, float]
 
 
 class Studio:
-    """Works on pictures of at most `pixels_max`; codecs run in a small pool, the engine in the device's thread."""
+    """Codecs run in a small pool of threads, beside the device's own."""
 
-    def __init__(self, device: Device, pixels_max: int, codec_threads: int) -> None:
+    def __init__(self, device: Device, limits: Limits) -> None:
+        self.places = Places(limits.waiting_max + 1)
         self._device = device
-        self._pixels_max = pixels_max
-        self._codecs = ThreadPoolExecutor(codec_threads, "codec")
+        self._limits = limits
+        self._pixels = Pixels(limits.pixels_in_work_max)
+        self._codecs = ThreadPoolExecutor(limits.codec_threads, "codec")
 
-    async def work(self, data: bytes, finish: Finish, kind: str) -> Done:
-        """Turn the bytes of a picture into a file of `kind`, a key of outputs.FORMATS. Raises as pixels.decode does."""
-        with self._device.place():
-            (picture, seen), decoding = await self._in_codecs(lambda: _decode(data, self._pixels_max))
-            matte = await self._device.alpha(seen)
-            body, encoding = await self._in_codecs(lambda: finish(picture, matte.alpha, kind))
-        seconds = {
-            "decode": decoding,
-            "queue": matte.queue_seconds,
-            "device": matte.device_seconds,
-            "encode": encoding,
-        }
-        height, width = matte.alpha.shape
-        return Done(body, width, height, matte.engine, seconds)
+    async def cutout(self, data: bytes, backdrop: bytes | None, wish: wishes.Cutout) -> Done:
+        """Cut out the picture in `data`, onto the one in `backdrop` if any.
+
+        Raises as pixels.decode, Batcher.run and Device.models do, and BadOption, TooLong.
+        """
+        with self.places.taken():
+            course = _Course(self._limits.patience_seconds)
+            engine = (await self._device.models()).engine
+            wish.check(engine)
+            sizes = [await self._announced(file) for file in (data, backdrop) if file is not None]
+            course.pixels = sizes[0][0] * sizes[0][1]
+            async with self._pixels.held(sum(width * height for width, height in sizes), course.deadline):
+                make = partial(self._cutting, data, backdrop, wish, engine)
+                cutting = course.took("decode", await self._in_codecs(make))
+                ran = await self._device.alpha(engine, cutting.view, course.deadline)
+                course.seconds["device"] = ran.seconds
+                file = course.took("encode", await self._in_codecs(partial(cutting.finish, ran.result)))
+        return course.done(file, engine.name)
+
+    async def upscale(self, data: bytes, wish: wishes.Upscale) -> Done:
+        """Enlarge the picture in `data`. Raises as `cutout` does, and TooManyPixels."""
+        with self.places.taken():
+            course = _Course(self._limits.patience_seconds)
+            upscaler = (await self._device.models()).upscaler
+            assert upscaler, "the route is there only with one"
+            model = wish.model_of(upscaler)
+            width, height = await self._announced(data)
+            made = upscaling.pixels_made(width, height, wish.scale, self._limits.output_pixels_max)
+            course.pixels = width * height
+            async with self._pixels.held(width * height + made, course.deadline):
+                make = partial(self._upscaling, data, wish, upscaler)
+                job = course.took("decode", await self._in_codecs(make))
+                tiles, seconds = await self._device.enlarge(upscaler, job.tiles, model, wish.denoise, course.deadline)
+                course.seconds["device"] = seconds
+                file = course.took("encode", await self._in_codecs(partial(job.finish, tiles)))
+        return course.done(file, upscaler.name)
 
     def close(self) -> None:
         """Forget the pictures that no thread has begun."""
         self._codecs.shutdown(wait=False, cancel_futures=True)
 
+    async def _announced(self, data: bytes) -> tuple[int, int]:
+        size, _ = await self._in_codecs(partial(pixels.announced, data, self._limits.pixels_max))
+        return size
+
+    def _cutting(self, data: bytes, backdrop: bytes | None, wish: wishes.Cutout, engine: Engine) -> Cutting:
+        behind = None if backdrop is None else self._decoded(backdrop)
+        return Cutting(self._decoded(data), behind, wish, engine)
+
+    def _upscaling(self, data: bytes, wish: wishes.Upscale, upscaler: Upscaler) -> Upscaling:
+        return Upscaling(self._decoded(data), wish, upscaler)
+
+    def _decoded(self, data: bytes) -> Picture:
+        return pixels.decode(data, self._limits.pixels_max)
+
     async def _in_codecs(self, job: Callable[[], T]) -> tuple[T, float]:
         return await asyncio.get_running_loop().run_in_executor(self._codecs, _timed, job)
 
 
-def cutout(picture: Picture, alpha: Bytes, kind: str) -> bytes:
-    """The picture where `alpha` (H, W) uint8 keeps it, as a file of `kind`."""
-    return outputs.cutout(picture.rgb, _with_its_own(picture, alpha), picture.icc, kind)
+class _Course:
+    """What one picture has taken so far; whatever no step has taken was spent waiting."""
 
+    def __init__(self, patience_seconds: float) -> None:
+        self._begun = time.perf_counter()
+        self.deadline = time.monotonic() + patience_seconds  # the clock of the loop and of the batcher
+        self.pixels = 0
+        self.seconds: dict[str, float] = {}
 
-def alpha_only(picture: Picture, alpha: Bytes, _kind: str) -> bytes:
-    """What would be transparent (black) and opaque (white), as a grey PNG."""
-    return outputs.grey(_with_its_own(picture, alpha))
+    def took(self, step: str, timed: tuple[T, float]) -> T:
+        result, self.seconds[step] = timed
+        return result
 
-
-def _with_its_own(picture: Picture, alpha: Bytes) -> Bytes:
-    return alpha if picture.alpha is None else cv2.multiply(alpha, picture.alpha, scale=1 / 255).astype(alpha.dtype)
-
-
-def _decode(data: bytes, pixels_max: int) -> tuple[Picture, Bytes]:
-    picture = pixels.decode(data, pixels_max)
-    return picture, picture.seen()
+    def done(self, file: File, engine: str) -> Done:
+        taken = dict(self.seconds)
+        taken["queue"] = max(0.0, time.perf_counter() - self._begun - sum(taken.values()))
+        if file.cleaning is not None:
+            taken["clean"] = file.cleaning
+            taken["encode"] -= file.cleaning
+        return Done(file, engine, self.pixels, {step: taken[step] for step in STEPS if step in taken})
 
 
 def _timed(job: Callable[[], T]) -> tuple[T, float]:

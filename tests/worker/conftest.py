@@ -1,6 +1,7 @@
 """A real worker on a free loopback port, and a client that talks to it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.util import find_spec
 from typing import Any
 
 import aiohttp
@@ -11,12 +12,22 @@ from worker.server import Settings, Worker, runner
 
 Start = Callable[..., Awaitable[str]]
 
+# test_torch.py says so, and fails with CI set.
+NEURAL = ["test_birefnet*.py", "test_deform.py", "test_realesrgan*.py", "test_weights*.py"]
+collect_ignore_glob = [] if find_spec("torch") else NEURAL
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "worker" in item.path.parts:
             # pixels.py lets Pillow grumble about broken metadata; pytest would turn that into errors.
             item.add_marker(pytest.mark.filterwarnings("ignore::UserWarning:PIL"))
+
+
+@pytest.fixture
+def whole(request: pytest.FixtureRequest) -> bool:
+    """Whether the neural tests that take long run as well."""
+    return bool(request.config.getoption("--all-vectors"))
 
 
 @pytest.fixture
@@ -37,7 +48,7 @@ async def start(workers: list[Worker]) -> AsyncIterator[Start]:
         runners.append(run)
         await run.setup()
         await web.TCPSite(run, "127.0.0.1", 0).start()
-        await worker.loading
+        await worker.device.models()
         return f"http://127.0.0.1:{run.addresses[0][1]}"
 
     yield begin

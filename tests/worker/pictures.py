@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from worker.engines import Engine
+
 Bytes = NDArray[np.uint8]
 Truth = NDArray[np.float32]
 
@@ -99,6 +101,12 @@ def scene(alpha: Truth, behind: Truth, colour: tuple[int, int, int] = (200, 50, 
     shading = 0.75 + 0.3 * np.sin(x / width * 5) * np.cos(y / height * 4)
     mixed = alpha[..., None] * shading[..., None] * np.array(colour) + (1 - alpha[..., None]) * behind
     return file(mixed.clip(0, 255).astype(np.uint8), "JPEG", quality=80)
+
+
+def matte(engine: Engine, rgb: Bytes) -> Bytes:
+    """What the engine answers, all three steps in one."""
+    view = engine.view(rgb, None)
+    return engine.enlarge(engine.alphas([view])[0], view, rgb)
 
 
 def overlap(alpha: Bytes, truth: Truth) -> float:

@@ -16,7 +16,7 @@ COLOURS = ((200, 50, 40), (40, 70, 190), (40, 40, 45))
 
 def overlap(alpha: pictures.Truth, behind: str, colour: tuple[int, int, int]) -> float:
     data = pictures.scene(alpha, pictures.backdrop(behind), colour)
-    return pictures.overlap(Classic().alpha(pixels.decode(data, 10**6).rgb), alpha)
+    return pictures.overlap(pictures.matte(Classic(), pixels.decode(data, 10**6).rgb), alpha)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -47,7 +47,7 @@ def test_a_soft_shadow_on_the_backdrop_goes() -> None:
 
     data = pictures.scene(alpha, pictures.backdrop("white") * shadow[..., None].astype(np.float32))
 
-    assert pictures.overlap(Classic().alpha(pixels.decode(data, 10**6).rgb), alpha) > 0.95
+    assert pictures.overlap(pictures.matte(Classic(), pixels.decode(data, 10**6).rgb), alpha) > 0.95
 
 
 def test_a_pale_patch_inside_an_object_is_no_hole() -> None:
@@ -57,7 +57,7 @@ def test_a_pale_patch_inside_an_object_is_no_hole() -> None:
     y, x = np.mgrid[:240, :320]
     glare = np.exp(-(((x - 150) ** 2 + (y - 110) ** 2) / 25**2))[..., None]
 
-    matte = Classic().alpha((rgb * (1 - glare) + 255 * glare).astype(np.uint8))
+    matte = pictures.matte(Classic(), (rgb * (1 - glare) + 255 * glare).astype(np.uint8))
 
     assert matte[110, 150] == 255
 
@@ -65,7 +65,7 @@ def test_a_pale_patch_inside_an_object_is_no_hole() -> None:
 def test_the_edge_is_soft() -> None:
     alpha = pictures.shape("ellipse")
 
-    matte = Classic().alpha(pixels.decode(pictures.scene(alpha, pictures.backdrop("white")), 10**6).rgb)
+    matte = pictures.matte(Classic(), pixels.decode(pictures.scene(alpha, pictures.backdrop("white")), 10**6).rgb)
 
     edge = (alpha > 0.2) & (alpha < 0.8)
     assert np.abs(matte[edge] / 255 - alpha[edge]).mean() < 0.25
@@ -77,7 +77,7 @@ def test_a_picture_larger_than_the_working_size_keeps_its_size_and_its_edges(beh
     alpha = pictures.shape("star", 1500, 2000)
     data = pictures.scene(alpha, pictures.backdrop(behind, 1500, 2000))
 
-    matte = Classic().alpha(pixels.decode(data, 10**7).rgb)
+    matte = pictures.matte(Classic(), pixels.decode(data, 10**7).rgb)
 
     assert matte.shape == alpha.shape
     assert pictures.overlap(matte, alpha) > 0.93
@@ -87,14 +87,14 @@ def test_a_picture_larger_than_the_working_size_keeps_its_size_and_its_edges(beh
 def test_the_same_picture_always_gets_the_same_answer(behind: str) -> None:
     rgb = pixels.decode(pictures.scene(pictures.shape("star"), pictures.backdrop(behind)), 10**6).rgb
 
-    first, second = Classic().alpha(rgb), Classic().alpha(rgb)
+    first, second = pictures.matte(Classic(), rgb), pictures.matte(Classic(), rgb)
 
     np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("colour", [0, 128, 255])
 def test_where_nothing_stands_out_nothing_is_foreground(colour: int) -> None:
-    assert not Classic().alpha(np.full((50, 70, 3), colour, np.uint8)).any()
+    assert not pictures.matte(Classic(), np.full((50, 70, 3), colour, np.uint8)).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 2), (8, 8), (9, 2000), (3000, 11), (9, 65500)])
@@ -109,15 +109,28 @@ def test_every_size_gets_an_answer_of_its_size(size: tuple[int, int], make: str)
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # numpy warns where a NaN is born
-        matte = Classic().alpha(made[make]())
+        matte = pictures.matte(Classic(), made[make]())
 
     assert matte.shape == size
     assert matte.dtype == np.uint8
 
 
-@pytest.mark.parametrize("name", engines.NAMES)
-def test_every_named_engine_loads_and_says_how_good_it_is(name: str) -> None:
-    engine = engines.load(name)
+@pytest.mark.parametrize("name", ["auto", "classic"])
+def test_what_needs_no_weights_loads_and_says_how_good_it_is(name: str) -> None:
+    engine, upscaler = engines.load(name), engines.load_upscaler("lanczos")
 
-    assert engine.name in engines.TABLE
+    assert (engine.name, upscaler.name) == ("classic", "lanczos")
     assert engine.quality.endswith(".")
+    assert upscaler.quality.endswith(".")
+
+
+@pytest.mark.parametrize("load", [lambda: engines.load("birefnet"), lambda: engines.load_upscaler("realesrgan")])
+def test_what_needs_weights_says_what_to_do_without_them(load: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"needs (weights|a folder with its weights)|pip install 'nijika\[worker\]'"):
+        load()
+
+
+@pytest.mark.parametrize("load", [engines.load, engines.load_upscaler])
+def test_what_has_no_use_for_weights_refuses_them(load: Callable[[str, str], object]) -> None:
+    with pytest.raises(ValueError, match="no use for weights"):
+        load("classic" if load is engines.load else "lanczos", "somewhere")

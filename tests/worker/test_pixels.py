@@ -44,15 +44,35 @@ def test_exif_orientation_is_applied_once(orientation: int, kind: str) -> None:
     np.testing.assert_array_equal(picture.rgb, UPRIGHT)
 
 
-def test_an_orientation_in_a_jpeg_is_applied() -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_orientation_in_a_jpeg_is_applied_once(orientation: int) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6
-    data = pictures.file(np.ascontiguousarray(STORED[6]), "JPEG", exif=exif, quality=95)
+    exif[0x0112] = orientation
+    data = pictures.file(np.ascontiguousarray(STORED[orientation]), "JPEG", exif=exif, quality=95)
 
     picture = decode(data)
 
     assert picture.rgb.shape == UPRIGHT.shape
+    assert picture.rgb.flags.c_contiguous
     assert np.abs(picture.rgb.astype(int) - UPRIGHT).mean() < 4
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "quality": 98}, {"subsampling": 2}])
+@pytest.mark.parametrize("profile", [None, pictures.srgb_profile()])
+def test_a_jpeg_is_the_same_however_it_is_read(options: dict[str, int], profile: bytes | None) -> None:
+    data = pictures.file(pictures.noise(203, 101), "JPEG", icc_profile=profile, **options)
+
+    # What follows the end of a JPEG sends it the slower way, by Pillow.
+    fast, slow = decode(data), decode(data + b"a note of the camera")
+
+    np.testing.assert_array_equal(fast.rgb, slow.rgb)
+    assert fast.icc == slow.icc == profile
+
+
+def test_a_jpeg_whose_middle_is_missing_is_read_as_pillow_reads_it_or_refused() -> None:
+    data = pictures.file(pictures.noise(200, 150), "JPEG", quality=95)
+
+    _is_a_problem_or_a_picture(data[: len(data) // 2] + data[-2:])
 
 
 def test_a_broken_exif_block_does_not_refuse_the_picture() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -64,7 +64,8 @@ async def test_a_picture_answer_names_engine_size_and_times(url: str, http: aioh
         assert answer.headers["Content-Length"] == str(len(body))
         assert answer.headers["Cache-Control"] == "no-store"
         steps = [step.split(";dur=") for step in answer.headers["Server-Timing"].split(", ")]
-        assert [name for name, _ in steps] == ["decode", "queue", "device", "encode"]
+        clean = ["clean"] if path == "cutout" else []
+        assert [name for name, _ in steps] == ["queue", "decode", "device", *clean, "encode"]
         assert all(float(duration) >= 0 for _, duration in steps)
 
 
@@ -76,12 +77,15 @@ async def test_alpha_is_a_grey_png_and_equals_the_alpha_of_the_cutout(url: str, 
     np.testing.assert_array_equal(np.asarray(alpha), np.asarray(cutout)[..., 3])
 
 
-async def test_the_colours_of_the_input_are_kept(url: str, http: aiohttp.ClientSession) -> None:
-    image = np.asarray(pictures.opened(await (await http.post(f"{url}/v1/cutout", data=SCENE)).read()))
+@pytest.mark.parametrize(("query", "from_alpha"), [("", 255), ("?clean_edges=false", 1)])
+async def test_the_colours_of_the_input_are_kept_but_for_soft_edges_that_are_cleaned(
+    url: str, http: aiohttp.ClientSession, query: str, from_alpha: int
+) -> None:
+    image = np.asarray(pictures.opened(await (await http.post(f"{url}/v1/cutout{query}", data=SCENE)).read()))
 
-    seen = image[..., 3] > 0
-    np.testing.assert_array_equal(image[seen][:, :3], pixels.decode(SCENE, 10**6).rgb[seen])
-    assert not image[~seen].any()
+    kept = image[..., 3] >= from_alpha
+    np.testing.assert_array_equal(image[kept][:, :3], pixels.decode(SCENE, 10**6).rgb[kept])
+    assert not image[image[..., 3] == 0].any()
 
 
 async def test_the_alpha_that_a_picture_brings_multiplies_the_result(url: str, http: aiohttp.ClientSession) -> None:
@@ -139,7 +143,9 @@ async def test_an_unknown_option_is_named_and_the_known_ones_are_listed(
     answer = await http.post(f"{url}/v1/cutout", **body[place])
 
     assert await problem(answer) == (400, "unknown-option")
-    assert json.loads(await answer.read())["detail"] == 'There is no option "colour". Known options: format.'
+    assert json.loads(await answer.read())["detail"].startswith(
+        'There is no option "colour". Known options: format, size, '
+    )
 
 
 async def test_a_bad_value_and_a_repeated_option_are_refused(url: str, http: aiohttp.ClientSession) -> None:
@@ -293,21 +299,22 @@ class Gate(Classic):
     """An engine that stops until it is let go, and remembers where it worked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.open = threading.Event()
         self.entered = threading.Event()
         self.threads: list[str] = []
 
-    def alpha(self, rgb: pixels.Bytes) -> pixels.Bytes:
+    def alphas(self, views: Sequence[pixels.Bytes]) -> list[pixels.Bytes]:
         self.threads.append(threading.current_thread().name)
         self.entered.set()
         self.open.wait(10)
-        return np.full(rgb.shape[:2], 255, np.uint8)
+        return [np.full(view.shape[:2], 255, np.uint8) for view in views]
 
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
-    monkeypatch.setattr(engines, "load", lambda _name: gate)
+    monkeypatch.setattr(engines, "load", lambda *_: gate)
     return gate
 
 
@@ -316,7 +323,7 @@ async def test_more_pictures_than_may_wait_are_refused_with_a_time_to_return(
 ) -> None:
     url = await start(waiting_max=1)
     waiting = [asyncio.create_task(http.post(f"{url}/v1/alpha", data=SCENE)) for _ in range(2)]
-    await until(lambda: workers[0]._device._places_left == 0)
+    await until(lambda: workers[0].studio.places.left == 0)
     refused = await http.post(f"{url}/v1/alpha", data=SCENE)
     gate.open.set()
 
@@ -333,9 +340,9 @@ async def test_a_waiting_picture_whose_caller_is_gone_is_skipped(
     first = asyncio.create_task(http.post(f"{url}/v1/alpha", data=SCENE))
     await until(gate.entered.is_set)
     second = asyncio.create_task(http.post(f"{url}/v1/alpha", data=SCENE))
-    await until(lambda: workers[0]._device._thread._work_queue.qsize() == 1)
+    await until(lambda: len(workers[0].device._batcher._queue) == 1)
     second.cancel()
-    await until(lambda: workers[0]._device._places_left == 1)
+    await until(lambda: workers[0].studio.places.left == 1)
     gate.open.set()
 
     assert (await first).status == 200
@@ -347,7 +354,7 @@ async def test_codecs_and_engine_stay_off_the_event_loop(
     start: Start, http: aiohttp.ClientSession, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, str] = {}
-    for module, name in ((pixels, "decode"), (outputs, "cutout")):
+    for module, name in ((pixels, "decode"), (outputs, "encode")):
         original = getattr(module, name)
 
         def spy(*arguments: Any, _name: str = name, _original: Any = original) -> Any:
@@ -360,18 +367,18 @@ async def test_codecs_and_engine_stay_off_the_event_loop(
     await http.post(f"{await start()}/v1/cutout", data=SCENE)
 
     assert seen["decode"].startswith("codec")
-    assert seen["cutout"].startswith("codec")
-    assert gate.threads == ["device_0"]
+    assert seen["encode"].startswith("codec")
+    assert gate.threads == ["device"]
 
 
 async def test_an_unforeseen_failure_tells_nothing_of_the_inside(
     start: Start, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(Classic):
-        def alpha(self, rgb: pixels.Bytes) -> pixels.Bytes:
-            raise RuntimeError(f"a secret path {rgb.shape}")
+        def alphas(self, views: Sequence[pixels.Bytes]) -> list[pixels.Bytes]:
+            raise RuntimeError(f"a secret path {views[0].shape}")
 
-    monkeypatch.setattr(engines, "load", lambda _name: Broken())
+    monkeypatch.setattr(engines, "load", lambda *_: Broken())
 
     answer = await http.post(f"{await start()}/v1/cutout", data=SCENE)
 
@@ -383,7 +390,7 @@ async def test_ready_says_not_yet_while_the_engine_loads(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = threading.Event()
-    monkeypatch.setattr(engines, "load", lambda _name: (go.wait(10), Classic())[1])
+    monkeypatch.setattr(engines, "load", lambda *_: (go.wait(10), Classic())[1])
     run = runner(Worker(Settings()))
     await run.setup()
     await web.TCPSite(run, "127.0.0.1", 0).start()

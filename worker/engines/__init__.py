@@ -1,26 +1,101 @@
-"""The engines by name; one is chosen at start and imported only then."""
+"""The engines and upscalers by name, and what each must do; those chosen at start are imported only then."""
 
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 from worker.pixels import Bytes
 
-TABLE = {"classic": "worker.engines.classic:Classic"}
+TABLE = {"classic": "worker.engines.classic:Classic", "birefnet": "worker.engines.birefnet.engine:Engine"}
 NAMES = ("auto", *TABLE)
+UPSCALERS = {"lanczos": "worker.engines.lanczos:Lanczos", "realesrgan": "worker.engines.realesrgan.engine:Upscaler"}
 
 
 class Engine(Protocol):
-    """Finds the foreground of a picture; made, and afterwards called, in one and the same thread."""
+    """Finds the foreground of pictures in three steps; only the one in the middle needs the device.
+
+    It is made, warmed up and asked for `alphas` in one and the same thread. `view` and `enlarge` may be called from
+    any thread, several at a time.
+    """
 
     name: str
     quality: str
+    """What to expect of it, in a sentence."""
+    resolutions: tuple[int, ...]
+    """Sides in pixels that a caller may choose for what the device sees, the usual one first; () leaves no choice."""
+    pixels_together: int
+    """The most pixels of views in one call of `alphas`. One view always goes, so 0 means: one at a time."""
 
-    def alpha(self, rgb: Bytes) -> Bytes:
-        """Take (H, W, 3) uint8 and return (H, W) uint8: 255 foreground, 0 background."""
+    def view(self, rgb: Bytes, resolution: int | None) -> Bytes:
+        """Return what the device is to see of `rgb` (H, W, 3) uint8: (h, w, 3) uint8. One shape goes together."""
+
+    def alphas(self, views: Sequence[Bytes]) -> Sequence[Bytes]:
+        """Take views (h, w, 3) uint8 of one shape; return for each, in order, (h', w') uint8: 255 foreground.
+
+        What it raises fails a picture only if it is raised for that picture alone.
+        """
+
+    def enlarge(self, alpha: Bytes, view: Bytes, rgb: Bytes) -> Bytes:
+        """Bring what `alphas` gave for `view` to the size of its picture, or of a smaller copy, `rgb`: (H, W) uint8."""
+
+    def warm_up(self) -> None:
+        """Do what would make the first picture slow."""
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether `error` says that the call was too large for the device, so that smaller ones may do."""
 
 
-def load(name: str) -> Engine:
-    """Import and make the engine `name`, one of NAMES; `auto` is the first of the table."""
-    module, _, kind = TABLE[next(iter(TABLE)) if name == "auto" else name].partition(":")
-    engine: Engine = getattr(import_module(module), kind)()
+class Upscaler(Protocol):
+    """Enlarges pictures in three steps, in threads as Engine's: `enlarge` is the device's, the others are not."""
+
+    name: str
+    quality: str
+    models: tuple[str, ...]
+    """The models that a caller may choose, the usual one first."""
+    denoising: frozenset[str]
+    """Those of the models that take `denoise`."""
+    pixels_together: int
+    """The most pixels of tiles in one call of `enlarge`; see Engine."""
+
+    def cut(self, rgb: Bytes, model: str) -> Sequence[Bytes]:
+        """Cut `rgb` (H, W, 3) uint8 into tiles (h, w, 3) uint8 for the device; none where it needs no device."""
+
+    def enlarge(self, tiles: Sequence[Bytes], model: str, denoise: float | None) -> Sequence[Bytes]:
+        """Take tiles of one shape, perhaps of several pictures; return each one enlarged, in order.
+
+        `denoise` is 0 (keep the noise) to 1 (remove it), None the model's own way.
+        """
+
+    def join(self, tiles: Sequence[Bytes], rgb: Bytes, model: str, size: tuple[int, int]) -> Bytes:
+        """Make `rgb`, of which these are the enlarged tiles, a picture of `size` (width, height): (H', W', 3) uint8."""
+
+    def warm_up(self) -> None:
+        """Do what would make the first picture slow."""
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """As Engine's."""
+
+
+def load(name: str, weights: str | None = None) -> Engine:
+    """Import and make the engine `name`, one of NAMES; `auto` is the first of the table.
+
+    `weights` is a folder, a file or the id of a hub, for the engines that need some. What this raises is for the
+    operator: a sentence that tells what to do. Nothing is taken in place of what was asked for.
+    """
+    engine: Engine = _make(TABLE[next(iter(TABLE)) if name == "auto" else name], weights)
     return engine
+
+
+def load_upscaler(name: str, weights: str | None = None) -> Upscaler:
+    """Import and make the upscaler `name`, a key of UPSCALERS; see `load`."""
+    upscaler: Upscaler = _make(UPSCALERS[name], weights)
+    return upscaler
+
+
+def _make(place: str, weights: str | None) -> Any:
+    module, _, kind = place.partition(":")
+    try:
+        made = getattr(import_module(module), kind)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error}: install what it needs with pip install 'nijika[worker]'.") from error
+    return made(weights)

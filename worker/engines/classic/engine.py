@@ -1,5 +1,7 @@
 """Chooses between the key and GrabCut, works on a reduced copy, and brings the result back to full size."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -19,20 +21,52 @@ class Classic:
         "Good where the backdrop is plain or a smooth gradient and differs from the object; "
         "on all other pictures a guess of demo quality."
     )
+    resolutions: tuple[int, ...] = ()
+    pixels_together = 0  # it works on one picture after the other anyway
 
-    def alpha(self, rgb: Bytes) -> Bytes:
-        """Take (H, W, 3) uint8 and return (H, W) uint8; the same picture always gets the same answer.
+    def __init__(self, weights: str | None = None) -> None:
+        if weights:
+            raise ValueError(
+                'The engine "classic" has no use for weights. Leave --weights out, or choose another engine.'
+            )
+
+    def view(self, rgb: Bytes, resolution: int | None) -> Bytes:
+        """Return `rgb` (H, W, 3) uint8 with its longer side at most KEY_SIDE."""
+        del resolution
+        return _reduced(rgb, KEY_SIDE)
+
+    def alphas(self, views: Sequence[Bytes]) -> Sequence[Bytes]:
+        """Take (h, w, 3) uint8 and return (h', w') uint8; the same picture always gets the same answer.
 
         Where nothing stands out - one colour all over, or hardly any pixels - nothing is foreground: all zeros.
         """
-        if min(rgb.shape[:2]) < SIDE_SMALLEST:
-            return np.zeros(rgb.shape[:2], np.uint8)
-        small = _reduced(rgb, KEY_SIDE)
-        plain = backdrop.find(small)
-        if plain is not None:
-            return _full_size(rgb, small, key.alpha(small, plain))
-        small = _reduced(rgb, SEGMENTS_SIDE)
-        return _full_size(rgb, small, segments.alpha(small))
+        return [_alpha(view) for view in views]
+
+    def enlarge(self, alpha: Bytes, view: Bytes, rgb: Bytes) -> Bytes:
+        """Return `alpha` at the size of `rgb` (H, W, 3) uint8, its edges along those of the picture: (H, W) uint8."""
+        if alpha.shape == rgb.shape[:2]:
+            return alpha
+        if alpha.shape != view.shape[:2]:
+            view = _reduced(view, max(alpha.shape))
+        plane = alpha.astype(np.float32) / np.float32(255)
+        return _bytes(guided.enlarge(plane, view, rgb))
+
+    def warm_up(self) -> None:
+        """Nothing is slow at first."""
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Nothing here fills a device."""
+        del error
+        return False
+
+
+def _alpha(view: Bytes) -> Bytes:
+    if min(view.shape[:2]) < SIDE_SMALLEST:
+        return np.zeros(view.shape[:2], np.uint8)
+    plain = backdrop.find(view)
+    if plain is not None:
+        return _bytes(key.alpha(view, plain))
+    return _bytes(segments.alpha(_reduced(view, SEGMENTS_SIDE)))
 
 
 def _reduced(rgb: Bytes, side: int) -> Bytes:
@@ -44,7 +78,5 @@ def _reduced(rgb: Bytes, side: int) -> Bytes:
     return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def _full_size(rgb: Bytes, small: Bytes, alpha: guided.Plane) -> Bytes:
-    if small is not rgb:
-        alpha = guided.enlarge(alpha, small, rgb)
+def _bytes(alpha: guided.Plane) -> Bytes:
     return cv2.convertScaleAbs(np.maximum(alpha, 0, out=alpha), alpha=255).astype(np.uint8, copy=False)

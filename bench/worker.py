@@ -1,0 +1,188 @@
+"""Pictures a second: the worker beside a server that does all in its event loop; `python -m bench.worker --help`.
+
+Both answer the same ellipse after 60 ms; contenders take turns within each round. Source of the comparison: issue 5.
+"""
+
+import argparse
+import asyncio
+import io
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+from PIL import Image
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "mug.jpg"
+SIDES = {1: (1154, 866), 12: (4000, 3000), 24: (5656, 4242)}
+ONE_BY_ONE = "one-by-one"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell of the table; the server that is compared with answers PNG and WebP only."""
+
+    server: str
+    megapixels: int
+    form: str
+    clients: int
+
+
+@dataclass
+class Figures:
+    """Of all rounds: pictures a second, the seconds of every call, and the longest that the loop was blocked."""
+
+    rates: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    blocked: list[float] = field(default_factory=list)
+    idle: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    peak_mib: float = 0
+
+    @property
+    def rate(self) -> float:
+        """The median."""
+        return statistics.median(self.rates)
+
+
+def picture(megapixels: int) -> bytes:
+    """The sample drawn up to that size, with the grain of a camera, as a JPEG: some 3 MB for 12 megapixels."""
+    with Image.open(SAMPLE) as sample:
+        pixels = np.asarray(sample.convert("RGB").resize(SIDES[megapixels], Image.Resampling.LANCZOS), np.int16)
+    grain = np.random.default_rng(1).normal(0, 7, (*pixels.shape[:2], 1)).astype(np.int16)
+    out = io.BytesIO()
+    Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(out, "JPEG", quality=88)
+    return out.getvalue()
+
+
+@contextmanager
+def serving(name: str) -> Iterator[tuple[str, int]]:
+    """A fresh server: its address, and the id of its process."""
+    command = [sys.executable, "-m", "bench.pictures", name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 (our own)
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}", process.pid
+        finally:
+            process.kill()
+
+
+async def load(url: str, case: Case, data: bytes, count: int) -> tuple[float, list[float], float]:
+    """Send `count` pictures from so many clients: the seconds in all, of each call, and of the longest blocked loop."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600)) as session:
+        address = f"{url}/v1/cutout?format={case.form}"
+        await _post(session, address, data)
+        await (await session.get(f"{url}/lag")).json()
+        left = iter(range(count))
+        seconds: list[float] = []
+
+        async def client() -> None:
+            seconds.extend([await _post(session, address, data) for _ in left])
+
+        begun = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(case.clients)))
+        whole = time.perf_counter() - begun
+        lag = await (await session.get(f"{url}/lag")).json()
+    return whole, seconds, float(lag["longest"])
+
+
+async def idle(url: str, seconds: float = 1) -> float:
+    """The longest that the loop was late with nothing to do: what the machine is to blame for."""
+    async with aiohttp.ClientSession() as session:
+        await (await session.get(f"{url}/lag")).json()
+        await asyncio.sleep(seconds)
+        lag = await (await session.get(f"{url}/lag")).json()
+    return float(lag["longest"])
+
+
+async def _post(session: aiohttp.ClientSession, address: str, data: bytes) -> float:
+    begun = time.perf_counter()
+    async with session.post(address, data=data) as answer:
+        body = await answer.read()
+        assert answer.status == 200, body  # noqa: PLR2004 (RFC 9110)
+    return time.perf_counter() - begun
+
+
+def peak_mib(pid: int) -> float:
+    """The most resident memory that a process has had (Linux)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of all cores together (Linux): it tells more than a rate where others work too."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(case: Case, data: bytes, seconds: float, figures: Figures) -> None:
+    """One case once, on a fresh server, for about so many seconds."""
+    with serving(case.server) as (url, pid):
+        once = asyncio.run(load(url, case, data, 1))[0]
+        figures.idle.append(asyncio.run(idle(url)))
+        guess = seconds / once * (1 if case.server == ONE_BY_ONE else min(case.clients, 3))
+        count = max(case.clients, round(guess))
+        used = cpu_seconds(pid)
+        whole, calls, blocked = asyncio.run(load(url, case, data, count))
+        figures.cpu.append((cpu_seconds(pid) - used) / (count + 1))
+        figures.rates.append(count / whole)
+        figures.seconds += calls
+        figures.blocked.append(blocked)
+        figures.peak_mib = max(figures.peak_mib, peak_mib(pid))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=6, help="of each cell in each round, or one picture a client")
+    parser.add_argument("--megapixels", type=int, nargs="+", default=[1, 12], choices=SIDES)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--forms", nargs="+", default=["png", "webp", "zip"])
+    options = parser.parse_args()
+    sys.stdout.write(
+        "| MP | clients | server | as | pictures/s | x one-by-one png | p50 ms | p99 ms | peak MiB | blocked ms (idle) "
+        "| cpu ms |\n"
+    )
+    sys.stdout.write(f"{'|---' * 11}|\n")
+    for megapixels in options.megapixels:
+        for clients in options.clients:
+            _rows(megapixels, clients, options.forms, options.rounds, options.seconds)
+
+
+def _rows(megapixels: int, clients: int, forms: list[str], rounds: int, seconds: float) -> None:
+    data = picture(megapixels)
+    cases = [Case(ONE_BY_ONE, megapixels, "png", clients), *(Case("ours", megapixels, form, clients) for form in forms)]
+    table = {case: Figures() for case in cases}
+    for _ in range(rounds):
+        for case, figures in table.items():
+            measure(case, data, seconds, figures)
+    slow = table[cases[0]].rate
+    for case, figures in table.items():
+        calls = sorted(figures.seconds)
+        p50, p99 = (calls[min(len(calls) - 1, int(len(calls) * share))] * 1000 for share in (0.5, 0.99))
+        cells = [
+            *(megapixels, clients, case.server, case.form, f"{figures.rate:.2f}", f"{figures.rate / slow:.1f}"),
+            *(
+                f"{p50:.0f}",
+                f"{p99:.0f}",
+                f"{figures.peak_mib:.0f}",
+                f"{statistics.median(figures.blocked):.0f} ({statistics.median(figures.idle):.0f})",
+            ),
+            f"{statistics.median(figures.cpu) * 1000:.0f}",
+        ]
+        sys.stdout.write(f"| {' | '.join(map(str, cells))} |\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
