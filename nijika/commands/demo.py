@@ -7,7 +7,7 @@ from pathlib import Path
 from nijika import logs
 from nijika.commands.setting import Parsers
 from nijika.config import load
-from nijika.local import demo
+from nijika.local import demo, worker
 from nijika.local.ground import data_directory, with_secret
 
 PORT_MAX = 65_535
@@ -20,6 +20,9 @@ def add_to(parsers: Parsers) -> None:
     parser.add_argument("--port", type=_port, metavar="N", help="default: [server] port")
     parser.add_argument("--data", type=Path, metavar="DIR", help="where it keeps its data; default: data/ beside F")
     parser.add_argument("--config", type=Path, metavar="F", help="default: config.toml here, or the one of the package")
+    engine = "what finds the foreground; birefnet needs torch and weights (docs/models.md); default: classic"
+    parser.add_argument("--engine", choices=worker.ENGINES, default="classic", help=engine)
+    parser.add_argument("--weights", metavar="W", help="of birefnet: a name such as general, a folder, or a file")
     parser.set_defaults(run=_demo)
 
 
@@ -30,7 +33,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     if arguments.config is None:
         config = config.model_copy(update={"directory": Path()})
     data = data_directory(config, arguments.data)
-    demo.run(with_secret(config, data), data, port=arguments.port)
+    kind = worker.Kind(arguments.engine, arguments.weights)
+    demo.run(with_secret(config, data), data, port=arguments.port, kind=kind)
     return 0
 
 

@@ -1,13 +1,9 @@
 """The demo: PostgreSQL, the worker and the gateway on this machine, an account with credit, and the line to try."""
 
 import asyncio
-import importlib.util
 import shlex
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -17,7 +13,7 @@ from nijika.config import Config
 from nijika.database import Connection
 from nijika.errors import StartError
 from nijika.ledger.grant import grant
-from nijika.local import ground
+from nijika.local import ground, worker
 from nijika.local.serving import address, bring_up_to_date, serve
 from nijika.local.watch import together
 from nijika.rules import is_loopback
@@ -28,11 +24,9 @@ from nijika.store.vault import Vault
 ROOT = Path(__file__).parents[2]
 NAME = "demo"
 UPSTREAM = "removebg"
-WORKER_SECONDS = 60
-STOP_SECONDS = 10
 
 
-def run(config: Config, data: Path, *, port: int | None) -> None:
+def run(config: Config, data: Path, *, port: int | None, kind: worker.Kind) -> None:
     """Run everything until SIGINT or SIGTERM, then stop all of it. StartError if something cannot start.
 
     Main thread only.
@@ -42,11 +36,11 @@ def run(config: Config, data: Path, *, port: int | None) -> None:
     with bind(config.server.host, config.server.port if port is None else port) as sock:
         _tell("starting PostgreSQL and the worker …")
         with (
-            _worker() as worker,
-            together(worker, "The worker ended by itself, and the demo with it. Start it again."),
+            worker.started(kind) as process,
+            together(process, "The worker ended by itself, and the demo with it. Start it again."),
             ground.database(_embedded(config), data, lasting=True, progress=_tell) as database_url,
         ):
-            config = _at(config, address(sock), _listening(worker))
+            config = _at(config, address(sock), worker.address(process))
             user, key = asyncio.run(_account(config, database_url))
             demo_user = button(config.server.host, user)
             asyncio.run(serve(config, database_url, sock, lambda: _announce(config, key), demo_user))
@@ -83,36 +77,6 @@ def _at(config: Config, url: str, worker_url: str) -> Config:
             "upstreams": {**config.upstreams, UPSTREAM: upstream},
         }
     )
-
-
-@contextmanager
-def _worker() -> Iterator[subprocess.Popen[str]]:
-    """The worker on a free port. It is in a session of its own, so that Ctrl-C reaches it through us alone."""
-    if importlib.util.find_spec("cv2") is None:
-        raise StartError("The demo's worker needs OpenCV. Install it with: pip install 'nijika[classic]'")
-    command = [sys.executable, "-m", "worker", "--engine", "classic", "--port", "0", "--exit-with-parent"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)  # noqa: S603
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def _listening(worker: subprocess.Popen[str]) -> str:
-    """Where the worker listens, by the line that it prints once it does."""
-    assert worker.stdout is not None
-    line = worker.stdout.readline()
-    _, found, url = line.strip().partition("listening on ")
-    if not found:
-        raise StartError("The worker did not start; its words are above.")
-    return url
 
 
 async def _account(config: Config, database_url: str) -> tuple[int, str]:

@@ -84,6 +84,24 @@ def test_a_picture_is_cut_out_and_charged_and_the_next_start_finds_the_account(t
     assert (ended, demo.key, again) == (0, first_key, balance)
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--engine", "birefnet", "--weights", "/nowhere"], "/nowhere"),
+        (["--engine", "birefnet"], "needs weights"),
+        (["--weights", "general"], "no use for weights"),
+    ],
+)
+def test_what_the_engine_lacks_is_said_in_a_sentence(tmp_path: Path, options: list[str], sentence: str) -> None:
+    """Where torch is not installed that comes first."""
+    command = [sys.executable, "-m", "nijika", "demo", "--port", "0", "--data", str(tmp_path), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 1
+    assert sentence in done.stderr or "pip install 'nijika[worker]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("victim", ["PostgreSQL", "worker"])
 def test_when_a_part_dies_the_demo_ends_and_leaves_nothing(tmp_path: Path, victim: str) -> None:
     with running(tmp_path / "data") as demo:
