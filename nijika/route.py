@@ -8,11 +8,13 @@ from typing import Literal
 from aiohttp import web
 
 from nijika.about import NOTHING_SAID, About
-from nijika.errors import MethodNotAllowed, NotFound
+from nijika.errors import MethodNotAllowed, NotFound, Problem
 
 Who = Literal["anyone", "visitor", "user", "moderator", "admin"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+Renderer = Callable[[web.Request, Problem], web.Response]
 
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
@@ -44,6 +46,7 @@ class Route:
     `continues` tells that the handler itself says 100 Continue, when it first reads the body. `on_disconnect` is for
     priced calls whose caller has left: the work is paid for and finished, or cancelled and refunded.
     `about` is what the reference tells of it; it is for programs, so None, or another `who`, leaves the route out.
+    `renders` tells of problems in the form of somebody else's contract, whichever link met them.
     """
 
     methods: tuple[str, ...]
@@ -59,6 +62,7 @@ class Route:
     continues: bool = False
     on_disconnect: Literal["finish", "cancel"] = "finish"
     about: About | None = NOTHING_SAID
+    renders: Renderer | None = None
 
     def __post_init__(self) -> None:
         """Somebody must pay."""

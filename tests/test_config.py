@@ -176,7 +176,8 @@ def test_the_file_in_the_repository_says_what_it_means() -> None:
 
     assert [link.use for link in config.middlewares] == ["real_ip", "rate_limit", "session", "api_key", "pricing"]
     prices = {route.path: route.price for plugin in config.routes for route in plugin.routes()}
-    assert {path: price for path, price in prices.items() if price != FREE} == {"/api/removebg": Price(10_000)}
+    sold = {path: price for path, price in prices.items() if price != FREE}
+    assert sold == {"/api/removebg": Price(10_000), "/v1.0/removebg": Price(10_000)}
     assert {"/", "/health", "/login", "/api/account"} <= set(prices)
     assert (config.server.host, config.server.port, config.server.secrets) == ("127.0.0.1", 8080, ())
     assert (config.login.github, config.login.gitlab) == (None, None)

@@ -17,7 +17,7 @@ from nijika.pages.render import problem as page
 from nijika.pages.render import wants_page
 from nijika.proxy.connection import cut
 from nijika.proxy.inbound import INVITED
-from nijika.state import BEGAN, CODE, REQUEST_ID
+from nijika.state import BEGAN, CODE, MATCH, REQUEST_ID
 
 log = logging.getLogger("nijika")
 
@@ -45,9 +45,7 @@ class Problems(Middleware):
         request[CODE] = problem.code
         if request.writer.output_size > 0:
             cut(request)
-        if wants_page(request):
-            return page(request, problem)
-        return render(problem, request[REQUEST_ID])
+        return _told(request, problem)
 
     def refuses(self, route: Route) -> tuple[type[Problem], ...]:  # noqa: ARG002 (no route is free of mistakes)
         """What nobody foresaw."""
@@ -61,6 +59,17 @@ class Problems(Middleware):
             # Whether the body comes now or never is the caller's choice; only a new connection begins in step.
             response.headers[hdrs.CONNECTION] = "close"
             response.force_close()
+
+
+def _told(request: web.Request, problem: Problem) -> web.Response:
+    """The problem as a page for browsers, or in the words of the contract that the route keeps, or else in our own."""
+    renders = request[MATCH].route.renders if MATCH in request else None
+    if renders is None:
+        return page(request, problem) if wants_page(request) else render(problem, request[REQUEST_ID])
+    response = renders(request, problem)
+    if problem.closes:
+        response.force_close()
+    return response
 
 
 def render(problem: Problem, id: UUID) -> web.Response:

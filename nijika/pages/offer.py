@@ -12,8 +12,8 @@ PICTURES: dict[str, tuple[str, ...]] = {CUTOUT: ("png", "webp"), "/v1/alpha": ("
 
 
 def sold(routes: Iterable[Route]) -> list[Route]:
-    """The routes that lead to workers."""
-    return [route for route in routes if route.upstream is not None]
+    """The routes that lead to workers, but for those that keep another contract, where our examples do not fit."""
+    return [route for route in routes if route.upstream is not None and route.renders is None]
 
 
 def takes_picture(route: Route) -> bool:

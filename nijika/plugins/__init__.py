@@ -8,11 +8,15 @@ from nijika.plugins.login import Login
 from nijika.plugins.openapi import OpenApi
 from nijika.plugins.playground import Playground
 from nijika.plugins.proxy import Proxy
+from nijika.plugins.removebg import RemoveBg
 from nijika.plugins.site import Site
 from nijika.plugins.staff import Staff
+from nijika.plugins.withoutbg import WithoutBg
 
 PLUGINS: dict[str, type[Plugin]] = {
     "proxy": Proxy,
+    "removebg": RemoveBg,
+    "withoutbg": WithoutBg,
     "health": Health,
     "account": Account,
     "site": Site,

@@ -1,79 +1,18 @@
 """Forward a path to a worker: one table of config.toml makes one paid endpoint."""
 
-import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
-from nijika import credits
-from nijika.credits import Amount
-from nijika.errors import BadPath, UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
-from nijika.module import FREE, About, Plugin, Price, Route, Settings, Table
+from nijika import endpoint
+from nijika.endpoint import PathSetting, PriceSetting
+from nijika.module import FREE, About, Plugin, Route
 from nijika.proxy.forward import forward
-from nijika.proxy.headers import Fields, forwarded
-from nijika.proxy.inbound import Inbound
-from nijika.proxy.path import canonical
-from nijika.route import shape
-from nijika.state import (
-    BEGAN,
-    BILL,
-    BODY_SECONDS,
-    CLIENT_IP,
-    FINGERPRINT,
-    KEY,
-    MATCH,
-    PATH,
-    PUBLIC_URL,
-    QUERY,
-    REQUEST_ID,
-    UPSTREAMS,
-)
+from nijika.state import BEGAN, BILL, MATCH, PATH, QUERY, UPSTREAMS
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-
-
-def _field_name(text: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9-]+", text) is None:
-        raise ValueError(f'"{text}" is no name of a header field')
-    return text
-
-
-_PROBLEMS = UpstreamFailed, UpstreamUnavailable, UpstreamTimeout
-
-
-class Metered(Settings):
-    """`hold` the most that a call may cost; `capture` names the field in which the worker reports what it did cost."""
-
-    hold: Annotated[Amount, Field(gt=0)]
-    capture: Annotated[str, AfterValidator(_field_name)]
-
-
-def _price(value: Any) -> Price:
-    if value == "free":
-        return FREE
-    if isinstance(value, str):
-        amount = credits.parse(value)
-        if amount == 0:
-            raise ValueError('a price of nothing is written out: "free"')
-        return Price(amount)
-    if isinstance(value, dict):
-        metered = Metered.model_validate(value)
-        return Price(metered.hold, metered.capture)
-    raise ValueError('a price is decimal text such as "0.01", or "free", or { hold = "0.10", capture = "X-Cost" }')
-
-
-def _path(value: str) -> str:
-    shape(value)
-    plain = re.sub(r"\{[a-z_]+\}", "x", value)
-    try:
-        is_canonical = canonical(plain).path == plain
-    except BadPath:
-        is_canonical = False
-    if not is_canonical:
-        raise ValueError(f'"{value}" has another spelling, under which callers come; write it without needless escapes')
-    return value
 
 
 class Proxy(Plugin):
@@ -85,11 +24,11 @@ class Proxy(Plugin):
     `summary`, a line, and `description` are what people and programs read about it.
     """
 
-    path: Annotated[str, AfterValidator(_path)]
+    path: PathSetting
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("POST",)
     upstream: str
-    target: Annotated[str, AfterValidator(_path)] | None = None
-    price: Annotated[Price, BeforeValidator(_price), Table(Metered)]
+    target: PathSetting | None = None
+    price: PriceSetting
     key: bool = False
     body_bytes_max: NonNegativeInt = 26_214_400
     content_types: tuple[str, ...] = ()
@@ -121,24 +60,16 @@ class Proxy(Plugin):
             target=self.target or self.path,
             continues=True,
             on_disconnect=self.on_disconnect or "finish",
-            about=About(self.summary, self.description, problems=_PROBLEMS),
+            about=About(self.summary, self.description, problems=endpoint.PROBLEMS),
         )
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        upstream = request.app[UPSTREAMS][self.upstream]
-        seconds = request.app[BODY_SECONDS]
         return await forward(
             request,
-            upstream,
+            request.app[UPSTREAMS][self.upstream],
             target=self._target(request),
-            body=Inbound(
-                request,
-                bytes_max=self.body_bytes_max,
-                seconds=seconds,
-                keeps=upstream.wake is not None,
-                reader=request.get(FINGERPRINT),
-            ),
-            added=self._added(request),
+            body=endpoint.body(request, self.upstream, self.body_bytes_max),
+            added=endpoint.told(request),
             bill=request.get(BILL),
             began=request[BEGAN],
         )
@@ -149,12 +80,3 @@ class Proxy(Plugin):
             path = path.removesuffix("*") + request[MATCH].variables["rest"]
         query = request[QUERY]
         return f"{path}?{query}" if query else path
-
-    def _added(self, request: web.Request) -> Fields:
-        """What the worker is told of the call, in place of what the caller may have claimed."""
-        scheme, _, host = request.app[PUBLIC_URL].partition("://")
-        fields = forwarded(str(request[CLIENT_IP]), scheme, host.rstrip("/"))
-        fields.append(("X-Request-ID", str(request[REQUEST_ID])))
-        if KEY in request:
-            fields.append(("X-Nijika-Account", str(request[KEY].account)))
-        return fields

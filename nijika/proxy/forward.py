@@ -1,13 +1,16 @@
 """One exchange, from the caller's request to the last byte of the worker's answer."""
 
 import time
+from collections.abc import Awaitable, Callable
 
+import aiohttp
 from aiohttp import web
+from multidict import MultiMapping
 
+from nijika.proxy.body import Body
 from nijika.proxy.headers import Fields, towards_worker
-from nijika.proxy.inbound import Inbound
 from nijika.proxy.patience import Patience
-from nijika.proxy.relay import Bill, relay
+from nijika.proxy.relay import Answer, Bill, relay
 from nijika.proxy.send import Outbound, answer_of
 from nijika.proxy.upstream import Upstream, milliseconds_since
 
@@ -17,25 +20,30 @@ async def forward(
     upstream: Upstream,
     *,
     target: str,
-    body: Inbound,
+    body: Body,
     added: Fields,
     bill: Bill | None = None,
     began: float,
+    fields: MultiMapping[str] | None = None,
+    dress: Callable[[aiohttp.ClientResponse], Awaitable[Answer]] | None = None,
 ) -> web.StreamResponse:
     """The response, already sent; `target` is path and query in wire form, `added` are fields for the worker.
+
+    `fields` stand in for the caller's own, and what `dress` makes of the worker's answer, or raises, for that answer.
 
     `began` is when the gateway met the request (time.perf_counter()), for Server-Timing.
     Raises the Problems of `answer_of` and `relay`.
     """
-    fields = [*added, *upstream.headers.items()]
+    added = [*added, *upstream.headers.items()]
     patience = Patience(upstream.timing.total)
-    outbound = Outbound(request.method, target, towards_worker(request.headers, fields), body)
+    asked = towards_worker(request.headers if fields is None else fields, added)
+    outbound = Outbound(request.method, target, asked, body)
     gateway = milliseconds_since(began)
     sent = time.perf_counter()
     async with answer_of(upstream, outbound, patience) as answer:
         return await relay(
             request,
-            answer,
+            answer if dress is None else await dress(answer),
             body=body,
             patience=patience,
             idle_seconds=upstream.timing.idle,

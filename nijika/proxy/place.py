@@ -1,12 +1,13 @@
 """One address of an upstream: how busy it is, whether it rests, and how it is woken."""
 
 import asyncio
+import logging
 import time
 
 import aiohttp
 from yarl import URL
 
-from nijika.errors import UpstreamUnavailable
+from nijika.errors import UpstreamFailed, UpstreamUnavailable
 
 REST_SECONDS = 5.0
 """An address that could not be connected to is passed over for this long, unless all of them rest."""
@@ -15,6 +16,11 @@ FRESH_SECONDS = 10.0
 """A worker that answered well this recently has not been scaled to zero."""
 
 WAKE_PAUSE_SECONDS = 0.5
+
+UNAUTHORIZED = frozenset({401, 407})
+"""What these refuse are the gateway's own credentials: a caller's never get here."""
+
+log = logging.getLogger("nijika.upstream")
 
 
 class Place:
@@ -56,7 +62,7 @@ class Place:
         self._fresh_until = time.monotonic() + FRESH_SECONDS if ready else 0.0
 
     async def wake(self, session: aiohttp.ClientSession, path: str, seconds: float) -> None:
-        """Return once GET `path` was answered with 2xx; UpstreamUnavailable after `seconds`.
+        """Return once GET `path` was answered with 2xx; UpstreamUnavailable after `seconds`, UpstreamFailed if refused.
 
         All who wait share one knocking, which goes on when one of them leaves.
         """
@@ -83,6 +89,10 @@ class Place:
     async def _is_ready(self, session: aiohttp.ClientSession, path: str) -> bool:
         try:
             async with session.get(self.url(path), allow_redirects=False) as answer:
+                if answer.status in UNAUTHORIZED:
+                    self.failure = f"answers {answer.status}: see its headers in config.toml"
+                    log.warning("%s %s", self.base, self.failure)
+                    raise UpstreamFailed
                 return answer.ok and answer.status < 300  # noqa: PLR2004 (2xx)
         except aiohttp.ClientError as error:
             self.failure = f"does not wake: {error}"

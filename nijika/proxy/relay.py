@@ -7,11 +7,13 @@ from typing import Protocol
 
 import aiohttp
 from aiohttp import web
+from multidict import MultiMapping
+from yarl import URL
 
 from nijika.errors import CallerGone, UpstreamFailed
+from nijika.proxy.body import Body
 from nijika.proxy.connection import cut
 from nijika.proxy.headers import towards_caller
-from nijika.proxy.inbound import Inbound
 from nijika.proxy.patience import Patience
 
 DOWNLOAD_SECONDS = 3600.0
@@ -30,11 +32,38 @@ class Bill(Protocol):
         """The worker's answer is complete, and the caller does not have all of it yet."""
 
 
+class Content(Protocol):
+    """The body of an answer."""
+
+    async def readany(self) -> bytes:
+        """The next piece; none at the end."""
+
+
+class Answer(Protocol):
+    """What a worker has answered, or what is passed on in its place."""
+
+    @property
+    def status(self) -> int:
+        """Of its head."""
+
+    @property
+    def headers(self) -> MultiMapping[str]:
+        """All fields, the worker's private ones, too."""
+
+    @property
+    def content(self) -> Content:
+        """Still to come."""
+
+    @property
+    def url(self) -> URL:
+        """Where it comes from, for the log."""
+
+
 async def relay(
     request: web.Request,
-    answer: aiohttp.ClientResponse,
+    answer: Answer,
     *,
-    body: Inbound,
+    body: Body,
     patience: Patience,
     idle_seconds: float,
     bill: Bill | None,
@@ -61,7 +90,7 @@ async def relay(
     return response
 
 
-async def _settled(pieces: AsyncIterator[bytes], caller: "_Caller", bill: Bill, body: Inbound) -> None:
+async def _settled(pieces: AsyncIterator[bytes], caller: "_Caller", bill: Bill, body: Body) -> None:
     """Send the pieces, the newest one only when the bill is settled."""
     newest = b""
     async for piece in pieces:
@@ -77,9 +106,7 @@ async def _settled(pieces: AsyncIterator[bytes], caller: "_Caller", bill: Bill, 
     await caller.write(newest)
 
 
-async def _pieces(
-    answer: aiohttp.ClientResponse, body: Inbound, patience: Patience, idle_seconds: float
-) -> AsyncIterator[bytes]:
+async def _pieces(answer: Answer, body: Body, patience: Patience, idle_seconds: float) -> AsyncIterator[bytes]:
     while True:
         try:
             async with patience.limit(idle_seconds) as turn:

@@ -15,9 +15,9 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from nijika.errors import Problem, UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
-from nijika.proxy.inbound import Inbound
+from nijika.proxy.body import Body
 from nijika.proxy.patience import Patience
-from nijika.proxy.place import Place
+from nijika.proxy.place import UNAUTHORIZED, Place
 from nijika.proxy.upstream import Upstream, Wake
 
 HOPS_MAX = 20
@@ -37,14 +37,14 @@ class Outbound:
     method: str
     target: str
     fields: CIMultiDict[str]
-    body: Inbound
+    body: Body
 
 
 @asynccontextmanager
 async def answer_of(
     upstream: Upstream, outbound: Outbound, patience: Patience
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The worker's answer, head read, body still to come; its status is neither 1xx, 5xx, 429 nor a redirect.
+    """The worker's answer, head read, body still to come; its status is neither 1xx, 5xx, 401, 407, 429 nor a redirect.
 
     Raises UpstreamFailed, UpstreamUnavailable, UpstreamTimeout, or what broke the caller's body.
     """
@@ -171,7 +171,7 @@ def _refuse_failures(answer: aiohttp.ClientResponse) -> None:
         raise UpstreamUnavailable(_retry_after(answer))
     if status == _GATEWAY_TIMEOUT:
         raise UpstreamTimeout
-    if status >= 500 or (300 <= status < 400 and status != 304):  # noqa: PLR2004 (classes of status)
+    if status >= 500 or (300 <= status < 400 and status != 304) or status in UNAUTHORIZED:  # noqa: PLR2004 (classes of status)
         raise UpstreamFailed
 
 

@@ -1,0 +1,93 @@
+"""remove.bg's contract in front of nijika's worker: its clients work here once they are told another address."""
+
+from collections.abc import Iterable
+
+import aiohttp
+from aiohttp import hdrs, web
+from pydantic import PositiveInt
+
+from nijika import credits, endpoint
+from nijika.database import connected
+from nijika.endpoint import PathSetting, PriceSetting
+from nijika.module import FREE, Plugin, Route
+from nijika.plugins.removebg import errors, form
+from nijika.plugins.removebg.limits import count_from_epoch
+from nijika.plugins.removebg.order import Order
+from nijika.plugins.removebg.result import result
+from nijika.proxy.forward import forward
+from nijika.proxy.relay import Answer
+from nijika.proxy.translated import Translated
+from nijika.state import BEGAN, BILL, KEY, POOL, UPSTREAMS
+from nijika.store import usage
+
+
+class RemoveBg(Plugin):
+    """`POST path` and `GET account_path`, answered as remove.bg does; the work is done by `target` on the upstream.
+
+    A picture in base64 is a third larger than the picture: `body_bytes_max` counts what is sent.
+    """
+
+    upstream: str
+    price: PriceSetting
+    path: PathSetting = "/v1.0/removebg"
+    account_path: PathSetting = "/v1.0/account"
+    target: PathSetting = "/v1/cutout"
+    body_bytes_max: PositiveInt = 34_952_534  # 25 MiB in base64
+
+    def routes(self) -> Iterable[Route]:
+        """The reference of both is remove.bg's own."""
+        yield Route(
+            ("POST",),
+            self.path,
+            self._remove,
+            self.price,
+            needs_key=True,
+            body_bytes_max=self.body_bytes_max,
+            content_types=form.KINDS,
+            upstream=self.upstream,
+            target=self.target,
+            continues=True,
+            about=None,
+            renders=errors.render,
+        )
+        yield Route(("GET",), self.account_path, _account, FREE, needs_key=True, about=None, renders=errors.render)
+
+    async def _remove(self, request: web.Request) -> web.StreamResponse:
+        count_from_epoch(request)
+        inbound = endpoint.body(request, self.upstream, self.body_bytes_max)
+        order = await Order.begun(request, inbound)
+
+        async def dress(answer: aiohttp.ClientResponse) -> Answer:
+            if answer.status >= web.HTTPBadRequest.status_code:
+                raise await errors.refusal(answer)
+            return result(answer, names_type=order.names_type, is_json=_wants_json(request))
+
+        return await forward(
+            request,
+            request.app[UPSTREAMS][self.upstream],
+            target=self.target,
+            body=Translated(inbound, order.pieces),
+            added=endpoint.told(request),
+            bill=request.get(BILL),
+            began=request[BEGAN],
+            fields=order.fields,
+            dress=dress,
+        )
+
+
+def _wants_json(request: web.Request) -> bool:
+    """Pictures are what comes by default."""
+    kinds = [part.partition(";")[0].strip().lower() for part in request.headers.get(hdrs.ACCEPT, "").split(",")]
+    return form.JSON in kinds
+
+
+async def _account(request: web.Request) -> web.Response:
+    count_from_epoch(request)
+    async with connected(request.app[POOL]) as connection:
+        row = await usage.account(connection, request[KEY].account)
+    available = float(credits.show(row["available"]))  # a number in their contract
+    attributes = {
+        "credits": {"total": available, "subscription": 0, "payg": available, "enterprise": 0},
+        "api": {"free_calls": 0, "sizes": "all"},
+    }
+    return web.json_response({"data": {"attributes": attributes}}, headers={"Cache-Control": "no-store"})

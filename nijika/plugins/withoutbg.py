@@ -1,0 +1,107 @@
+"""withoutBG's contract in front of nijika's worker: its client works here with `base_url`.
+
+Source: PyPI's withoutbg 1.3 (withoutbg/api.py), which asks for the transparency alone and applies it itself.
+"""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator, Iterable
+
+import aiohttp
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+from pydantic import PositiveInt
+
+from nijika import endpoint
+from nijika.endpoint import PathSetting, PriceSetting
+from nijika.errors import Problem, UpstreamFailed
+from nijika.module import Plugin, Route
+from nijika.proxy.encoded import Encoded
+from nijika.proxy.forward import forward
+from nijika.proxy.translated import Translated
+from nijika.state import BEGAN, BILL, UPSTREAMS
+
+REFUSAL_BYTES_MAX = 65_536
+
+
+class NotTaken(Problem):
+    """What was sent is no picture in their form, or none that the worker takes."""
+
+    status = 400
+    code = "request-not-taken"
+    title = "The request was not accepted"
+
+
+class WithoutBg(Plugin):
+    """`POST path` takes JSON with `image_base64` and answers with `alpha_base64`; `target` on the upstream makes it."""
+
+    upstream: str
+    price: PriceSetting
+    path: PathSetting = "/v1.0/alpha-channel-base64"
+    target: PathSetting = "/v1/alpha"
+    body_bytes_max: PositiveInt = 34_952_534  # 25 MiB in base64
+
+    def routes(self) -> Iterable[Route]:
+        """The reference of it is withoutBG's own."""
+        yield Route(
+            ("POST",),
+            self.path,
+            self._matte,
+            self.price,
+            needs_key=True,
+            body_bytes_max=self.body_bytes_max,
+            content_types=("application/json",),
+            upstream=self.upstream,
+            target=self.target,
+            continues=True,
+            about=None,
+            renders=_render,
+        )
+
+    async def _matte(self, request: web.Request) -> web.StreamResponse:
+        inbound = endpoint.body(request, self.upstream, self.body_bytes_max)
+        picture = await asyncio.to_thread(_picture, b"".join([chunk async for chunk in inbound.chunks()]))
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield picture
+
+        return await forward(
+            request,
+            request.app[UPSTREAMS][self.upstream],
+            target=self.target,
+            body=Translated(inbound, pieces),
+            added=endpoint.told(request),
+            bill=request.get(BILL),
+            began=request[BEGAN],
+            fields=CIMultiDict({hdrs.CONTENT_TYPE: "application/octet-stream", hdrs.ACCEPT: "*/*"}),
+            dress=_dress,
+        )
+
+
+async def _dress(answer: aiohttp.ClientResponse) -> Encoded:
+    if answer.status >= web.HTTPBadRequest.status_code:
+        raise await _refusal(answer)
+    return Encoded(answer, b'{"alpha_base64":"', b'"}')
+
+
+async def _refusal(answer: aiohttp.ClientResponse) -> Problem:
+    """What nijika's worker says; UpstreamFailed if somebody else said it."""
+    try:
+        return NotTaken(str(json.loads(await answer.content.read(REFUSAL_BYTES_MAX))["detail"]))
+    except (ValueError, KeyError, TypeError):
+        return UpstreamFailed()
+
+
+def _picture(body: bytes) -> bytes:
+    try:
+        return base64.b64decode(json.loads(body)["image_base64"], validate=True)
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
+        raise NotTaken('Send JSON with the picture in base64: {"image_base64": "…"}.') from error
+
+
+def _render(_: web.Request, problem: Problem) -> web.Response:
+    """Their client knows 401, 402, 403 and 429 by the status, and shows the sentence of all others."""
+    headers = {"Cache-Control": "no-store", **problem.headers}
+    return web.json_response({"error": str(problem)}, status=problem.status, headers=headers)
