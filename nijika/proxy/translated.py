@@ -19,8 +19,8 @@ class Translated:
 
     @property
     def complete(self) -> bool:
-        """Whether the caller has sent everything."""
-        return self._inbound.complete
+        """Whether the caller has sent everything, and it could be translated: what could not be is never sent whole."""
+        return self._inbound.complete and self._failure is None
 
     @property
     def failure(self) -> Problem | None:

@@ -15,8 +15,6 @@ from nijika.plugins.removebg.form import Form
 from nijika.plugins.removebg.options import FILES, check_sources, translated
 from nijika.proxy.inbound import Inbound
 
-PIECE_BYTES = 65_536
-
 
 class Order:
     """What the worker is sent: `fields` is its head, `pieces` its body. Files flow through, all else is text and kept.
