@@ -1,4 +1,4 @@
-"""A worker with a stand-in for the engine, and the server that it is compared with; each runs in its own process.
+"""A worker with a stand-in for the engine, and the servers that it is compared with; each runs in its own process.
 
 `python -m bench.pictures NAME` listens on a free port, prints it, and tells at /lag how long its loop was blocked.
 """
@@ -6,6 +6,7 @@
 import asyncio
 import io
 import sys
+import threading
 import time
 from collections.abc import Sequence
 
@@ -85,6 +86,36 @@ class OneByOne:
         return web.Response(body=out.getvalue(), content_type="image/png")
 
 
+class OneImage:
+    """The habits of rembg's server: each call in a thread, Pillow for all, the network on one picture at a time.
+
+    Source: github.com/danielgatis/rembg, `rembg s` and `bg.remove` (its defaults: no matting, no mask cleaning).
+    """
+
+    def __init__(self) -> None:
+        self._mask = Image.fromarray(mask())
+        self._device = threading.Lock()
+
+    async def cutout(self, request: web.Request) -> web.Response:
+        """The picture as a PNG."""
+        return web.Response(
+            body=await asyncio.to_thread(self._cut, await request.read()),
+            content_type="image/png",
+        )
+
+    def _cut(self, data: bytes) -> bytes:
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        square = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.float32)
+        _normalised = (square / max(square.max(), 1e-6) - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+        with self._device:
+            time.sleep(DEVICE_SECONDS)
+        matte = self._mask.resize(image.size, Image.Resampling.LANCZOS)
+        cut = Image.composite(image.convert("RGBA"), Image.new("RGBA", image.size, 0), matte)
+        out = io.BytesIO()
+        cut.save(out, "PNG")
+        return out.getvalue()
+
+
 class Lag:
     """Wakes up two hundred times a second, and remembers by how much it was late."""
 
@@ -109,10 +140,10 @@ class Lag:
             self._late.append(time.perf_counter() - due)
 
 
-def one_by_one() -> web.AppRunner:
-    """The server that is compared with."""
+def usual(server: OneByOne | OneImage) -> web.AppRunner:
+    """A server that is compared with."""
     app = web.Application(client_max_size=2**26)
-    app.router.add_post("/v1/cutout", OneByOne().cutout)
+    app.router.add_post("/v1/cutout", server.cutout)
     return web.AppRunner(app, access_log=None)
 
 
@@ -135,4 +166,5 @@ async def serve(run: web.AppRunner) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve({"ours": ours, "one-by-one": one_by_one}[sys.argv[1]]()))
+    made = {"ours": ours, "one-by-one": lambda: usual(OneByOne()), "one-image": lambda: usual(OneImage())}
+    asyncio.run(serve(made[sys.argv[1]]()))

@@ -1,6 +1,6 @@
-"""Pictures a second: the worker beside a server that does all in its event loop; `python -m bench.worker --help`.
+"""Pictures a second: the worker beside the two usual ways to serve a network; `python -m bench.worker --help`.
 
-Both answer the same ellipse after 60 ms; contenders take turns within each round. Source of the comparison: issue 5.
+All answer the same ellipse after 60 ms; contenders take turns within each round. Source of the comparison: issue 5.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from PIL import Image
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "mug.jpg"
 SIDES = {1: (1154, 866), 12: (4000, 3000), 24: (5656, 4242)}
-ONE_BY_ONE = "one-by-one"
+ONE_BY_ONE, ONE_IMAGE, OURS = "one-by-one", "one-image", "ours"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One cell of the table; the server that is compared with answers PNG and WebP only."""
+    """One cell of the table; the servers that are compared with answer PNG."""
 
     server: str
     megapixels: int
@@ -161,7 +161,8 @@ def main() -> None:
 
 def _rows(megapixels: int, clients: int, forms: list[str], rounds: int, seconds: float) -> None:
     data = picture(megapixels)
-    cases = [Case(ONE_BY_ONE, megapixels, "png", clients), *(Case("ours", megapixels, form, clients) for form in forms)]
+    usual = [Case(server, megapixels, "png", clients) for server in (ONE_BY_ONE, ONE_IMAGE)]
+    cases = [*usual, *(Case(OURS, megapixels, form, clients) for form in forms)]
     table = {case: Figures() for case in cases}
     for _ in range(rounds):
         for case, figures in table.items():

@@ -138,7 +138,7 @@ class UpstreamSettings(Settings):
     urls: Annotated[tuple[Annotated[str, AfterValidator(base_url)], ...], Field(min_length=1)]
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
     connect_seconds: Seconds = 5
-    first_byte_seconds: Seconds = 150
+    first_byte_seconds: Seconds = 160
     idle_seconds: Seconds = 60
     total_seconds: Seconds = 600
     wake: WakeSettings | None = None

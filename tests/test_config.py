@@ -101,7 +101,7 @@ use = "pricing"
 urls = ["http://127.0.0.1:8001", "https://somebody--worker.modal.run/base"]
 headers = { Modal-Key = "$MODAL_KEY", Modal-Secret = "$MODAL_SECRET" }
 connect_seconds = 5
-first_byte_seconds = 150
+first_byte_seconds = 160
 total_seconds = 600
 wake = { path = "/ready", seconds = 120 }
 max_rate = "20/s"
@@ -240,7 +240,7 @@ def test_the_upstream_of_the_design_is_what_its_table_says(tmp_path: Path) -> No
 
     assert upstream.urls == ("http://127.0.0.1:8001", "https://somebody--worker.modal.run/base")
     assert upstream.headers == {"Modal-Key": "mk", "Modal-Secret": "ms"}
-    assert (upstream.connect_seconds, upstream.first_byte_seconds, upstream.total_seconds) == (5, 150, 600)
+    assert (upstream.connect_seconds, upstream.first_byte_seconds, upstream.total_seconds) == (5, 160, 600)
     assert upstream.wake is not None
     assert (upstream.wake.path, upstream.wake.seconds) == ("/ready", 120)
     assert upstream.max_rate == (20, 1)

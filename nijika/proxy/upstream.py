@@ -44,7 +44,7 @@ class Timing:
     """Seconds to connect, to the head of the answer, between two pieces of it, and for all of these together."""
 
     connect: float = 5
-    first_byte: float = 150
+    first_byte: float = 160
     idle: float = 60
     total: float = 600
 
