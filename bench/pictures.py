@@ -8,7 +8,7 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -149,7 +149,7 @@ def usual(server: OneByOne | OneImage) -> web.AppRunner:
 
 def ours() -> web.AppRunner:
     """The worker as it is, but for the engine."""
-    engines.load = lambda *_: StandIn()
+    engines.load = lambda *_, **__: StandIn()
     return runner(Worker(Settings()))
 
 
@@ -166,5 +166,9 @@ async def serve(run: web.AppRunner) -> None:
 
 
 if __name__ == "__main__":
-    made = {"ours": ours, "one-by-one": lambda: usual(OneByOne()), "one-image": lambda: usual(OneImage())}
+    made: dict[str, Callable[[], web.AppRunner]] = {
+        "ours": ours,
+        "one-by-one": lambda: usual(OneByOne()),
+        "one-image": lambda: usual(OneImage()),
+    }
     asyncio.run(serve(made[sys.argv[1]]()))

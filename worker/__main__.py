@@ -74,6 +74,7 @@ async def _watch(worker: Worker, stop: asyncio.Event) -> None:
 def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         engine=options.engine,
+        compiles=options.compile,
         upscaler=None if options.upscaler == "none" else options.upscaler,
         weights=options.weights,
         upscaler_weights=options.upscaler_weights,
@@ -126,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
 def _what(add: Callable[..., object]) -> None:
     add("--engine", choices=engines.NAMES, default="auto", help="what finds the foreground; auto takes the best")
     add("--weights", metavar="WHERE", help="a folder or hub id with the engine's weights")
+    add(
+        "--compile", action="store_true", help="compile the engine's network: minutes at the start, faster from then on"
+    )
     upscalers = (*engines.UPSCALERS, "none")
     add("--upscaler", choices=upscalers, default="lanczos", help="what enlarges; none: no /v1/upscale")
     add("--upscaler-weights", metavar="WHERE", help="a folder or hub id with the upscaler's weights")

@@ -23,11 +23,13 @@ class Settings:
     """What a worker is started with.
 
     `upscaler` is None where nothing is enlarged, `weights` are a folder or the id of a hub for what needs some,
-    `fetcher` is None where addresses are not fetched. At most `waiting_max` pictures wait behind one in work, each for
-    at most `patience_seconds`; `pixels_in_work_max` of all their pixels, and of those to be made, are held at a time.
+    `compiles` has torch compile the engine's network, `fetcher` is None where addresses are not fetched. At most
+    `waiting_max` pictures wait behind one in work, each for at most `patience_seconds`; `pixels_in_work_max` of all
+    their pixels, and of those to be made, are held at a time.
     """
 
     engine: str = "auto"
+    compiles: bool = False
     upscaler: str | None = "lanczos"
     weights: str | None = None
     upscaler_weights: str | None = None
@@ -192,7 +194,7 @@ class Worker:
 
 
 def _models(settings: Settings) -> Models:
-    engine = engines.load(settings.engine, settings.weights)
+    engine = engines.load(settings.engine, settings.weights, compiles=settings.compiles)
     if settings.upscaler is None:
         return Models(engine, None)
     return Models(engine, engines.load_upscaler(settings.upscaler, settings.upscaler_weights))

@@ -1,5 +1,6 @@
 """The engine around BiRefNet: what goes in and comes out, whatever the weights."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,43 @@ def test_pictures_are_normalised_with_the_mean_and_deviation_of_imagenet() -> No
     grey = torch.full((1, 1, 1, 3), 255, dtype=torch.uint8)
 
     assert normalised(grey).flatten().tolist() == pytest.approx([2.2489, 2.4286, 2.6400], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "view"),
+    [((300, 400), (896, 1184)), ((400, 300), (1184, 896)), ((100, 100), (1024, 1024)), ((9000, 10), (2048, 512))],
+)
+def test_a_view_keeps_proportions_where_the_weights_were_trained_with_them(
+    tmp_path: Path, size: tuple[int, int], view: tuple[int, int]
+) -> None:
+    model = made.small_birefnet()
+    model.config.resolution, model.config.keeps_proportions = (1024, 1024), True
+    model.save_pretrained(tmp_path)
+    engine = Engine(tmp_path, device="cpu")
+
+    assert engine.view(noise(*size, 3), None).shape == (*view, 3)
+    assert BiRefNetConfig.variant("dynamic").keeps_proportions
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_compiled_it_answers_the_same_and_compiles_nothing_while_pictures_wait(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without Inductor, which needs minutes; what is looked at is when torch compiles, and for which pictures.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    model = made.small_birefnet()
+    model.config.resolution = (64, 96)
+    model.save_pretrained(tmp_path)
+    compiled = Engine(tmp_path, device="cpu", compiles=True)
+    compiled.warm_up()
+    views = [noise(3, 64, 96, 3)[number] for number in range(3)]
+    larger = [engine.view(noise(50, 70, 3), 512)]
+
+    with torch.compiler.set_stance("fail_on_recompile"):
+        answers = [*compiled.alphas(views[:1]), *compiled.alphas(views), *compiled.alphas(larger)]
+
+    plain = [*engine.alphas(views[:1]), *engine.alphas(views), *engine.alphas(larger)]
+    assert all(np.abs(one.astype(int) - two).max() <= 1 for one, two in zip(answers, plain, strict=True))
 
 
 def test_it_can_be_warmed_up_and_knows_when_memory_ran_out(engine: Engine) -> None:

@@ -132,5 +132,10 @@ def test_what_needs_weights_says_what_to_do_without_them(load: Callable[[], obje
 
 @pytest.mark.parametrize("load", [engines.load, engines.load_upscaler])
 def test_what_has_no_use_for_weights_refuses_them(load: Callable[[str, str], object]) -> None:
-    with pytest.raises(ValueError, match="no use for weights"):
+    with pytest.raises(ValueError, match=r"no use for (--weights|weights)"):
         load("classic" if load is engines.load else "lanczos", "somewhere")
+
+
+def test_what_is_no_network_cannot_be_compiled() -> None:
+    with pytest.raises(ValueError, match="no use for --compile"):
+        engines.load("classic", compiles=True)

@@ -75,7 +75,7 @@ def test_what_cannot_be_loaded_is_said_at_start_and_at_ready_and_nothing_stands_
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=15)
 
-    assert sentence.startswith('The engine cannot be loaded: The engine "classic" has no use for weights.')
+    assert sentence.startswith('The engine cannot be loaded: The engine "classic" has no use for --weights.')
     with answer.value as refused:
         assert (refused.status, json.load(refused)["code"]) == (503, "engine-missing")
     assert process.returncode == 0
@@ -88,7 +88,7 @@ def test_when_the_engine_dies_the_worker_ends_with_a_sentence_so_that_it_is_star
         "from worker.engines.classic import Classic\n"
         "class Mortal(Classic):\n"
         "    def alphas(self, views): raise SystemExit('out of order')\n"
-        "engines.load = lambda *_: Mortal()\n"
+        "engines.load = lambda *_, **__: Mortal()\n"
         "sys.exit(__main__.main(['--port', '0']))\n"
     )
     with subprocess.Popen(

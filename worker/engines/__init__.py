@@ -76,13 +76,14 @@ class Upscaler(Protocol):
         """As Engine's."""
 
 
-def load(name: str, weights: str | None = None) -> Engine:
+def load(name: str, weights: str | None = None, *, compiles: bool = False) -> Engine:
     """Import and make the engine `name`, one of NAMES; `auto` is the first of the table.
 
-    `weights` is a folder, a file or the id of a hub, for the engines that need some. What this raises is for the
-    operator: a sentence that tells what to do. Nothing is taken in place of what was asked for.
+    `weights` is a folder, a file or the id of a hub, for the engines that need some; `compiles` is for networks. What
+    this raises is for the operator: a sentence that tells what to do. Nothing is taken in place of what was asked for.
     """
-    engine: Engine = _make(TABLE[next(iter(TABLE)) if name == "auto" else name], weights)
+    place = TABLE[next(iter(TABLE)) if name == "auto" else name]
+    engine: Engine = _make(place, weights, **({"compiles": True} if compiles else {}))
     return engine
 
 
@@ -92,10 +93,10 @@ def load_upscaler(name: str, weights: str | None = None) -> Upscaler:
     return upscaler
 
 
-def _make(place: str, weights: str | None) -> Any:
+def _make(place: str, weights: str | None, **how: bool) -> Any:
     module, _, kind = place.partition(":")
     try:
         made = getattr(import_module(module), kind)
     except ModuleNotFoundError as error:
         raise ValueError(f"{error}: install what it needs with pip install 'nijika[worker]'.") from error
-    return made(weights)
+    return made(weights, **how)

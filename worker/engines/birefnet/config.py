@@ -12,7 +12,8 @@ from worker.engines.birefnet import variants
 class BiRefNetConfig(PreTrainedConfig):
     """The sizes of a network, saved beside its weights as config.json; made by keyword, or by name with `variant`.
 
-    `resolution` is (height, width) in pixels. Raises ValueError for an unknown tile order.
+    `resolution` is (height, width) in pixels, `keeps_proportions` tells whether only their product is meant. Raises
+    ValueError for an unknown tile order.
     """
 
     model_type = "nijika-birefnet"
@@ -23,6 +24,7 @@ class BiRefNetConfig(PreTrainedConfig):
     window: int = variants.TINY.window
     tile_order: str = "chw"
     resolution: Sequence[int] = variants.SQUARE
+    keeps_proportions: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.depths, self.heads, self.resolution = tuple(self.depths), tuple(self.heads), tuple(self.resolution)
@@ -40,6 +42,7 @@ class BiRefNetConfig(PreTrainedConfig):
             **asdict(found.backbone),
             tile_order=found.tile_order if tile_order is None else tile_order,
             resolution=found.resolution,
+            keeps_proportions=found.keeps_proportions,
         )
 
     @property

@@ -21,6 +21,7 @@ DEVIATION = (0.229, 0.224, 0.225)
 SIDE_STEP = 32
 SIDES = (512, 1024, 2048)
 PIXELS_TOGETHER = 4 * 1024 * 1024
+RATIO_MAX = 4  # of the sides of a view that keeps proportions; longer strips are squeezed
 
 
 class Engine:
@@ -28,7 +29,8 @@ class Engine:
 
     Where `variant` is not given, VARIANT=SOURCE names it in one word, as a command line needs.
     `device` is where it runs, by default a GPU if there is one; there it calculates in float16, which is
-    nearer to float32 than bfloat16 is, elsewhere in float32. Raises what `published.load` raises.
+    nearer to float32 than bfloat16 is, elsewhere in float32. `compiles` has torch write kernels for the usual size of
+    a view while it warms up, which takes minutes. Raises what `published.load` raises.
     """
 
     name = "birefnet"
@@ -43,6 +45,7 @@ class Engine:
         revision: str | None = None,
         local_files_only: bool = False,
         device: str | None = None,
+        compiles: bool = False,
     ) -> None:
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._type = torch.float16 if self._device.type == "cuda" else torch.float32
@@ -56,6 +59,10 @@ class Engine:
         )
         self._model: BiRefNet = model.to(self._device, self._type, memory_format=torch.channels_last)
         self._height, self._width = model.config.resolution
+        self._usual_shape = (self._height, self._width, 3)
+        self._keeps_proportions: bool = model.config.keeps_proportions
+        # For one size alone: every other one would be compiled while pictures wait.
+        self._compiled: Any = torch.compile(self._model, fullgraph=True) if compiles else None
         usual = min(self._height, self._width)
         self.resolutions: tuple[int, ...] = (usual, *(side for side in SIDES if side != usual))
         self.pixels_together = PIXELS_TOGETHER if self._device.type == "cuda" else 0
@@ -63,17 +70,20 @@ class Engine:
     def view(self, rgb: Bytes, resolution: int | None) -> Bytes:
         """Return `rgb` (H, W, 3) uint8 at the size that the weights were trained at, or as large as is asked for.
 
-        `resolution` is the shorter side in pixels. Proportions are not kept: the network was trained that way.
+        `resolution` is the shorter side in pixels. Proportions are not kept, because the networks were trained that
+        way; for those that were not, the view has the picture's proportions and about as many pixels.
         """
         scale = (resolution or self.resolutions[0]) / self.resolutions[0]
-        height, width = (round(side * scale / SIDE_STEP) * SIDE_STEP for side in (self._height, self._width))
-        return resized(rgb, height, width)
+        high, wide = self._height * scale, self._width * scale
+        if self._keeps_proportions:
+            high, wide = _proportioned(high * wide, rgb.shape[0] / rgb.shape[1])
+        return resized(rgb, *(max(1, round(side / SIDE_STEP)) * SIDE_STEP for side in (high, wide)))
 
     def alphas(self, views: Sequence[Bytes]) -> Sequence[Bytes]:
         """Take views (h, w, 3) uint8 of one shape, sides multiples of 32; return (h, w) uint8: 255 foreground."""
         with torch.inference_mode():
             pictures = torch.from_numpy(np.stack(views)).to(self._device)
-            logits = self._model(normalised(pictures).to(self._type, memory_format=torch.channels_last))
+            logits = self._network_for(views[0])(normalised(pictures).to(self._type, memory_format=torch.channels_last))
             alphas = (logits[:, 0].float().sigmoid() * 255).round().to(torch.uint8)
         return list(alphas.cpu().numpy())
 
@@ -83,8 +93,17 @@ class Engine:
         return resized(alpha, *rgb.shape[:2])
 
     def warm_up(self) -> None:
-        """Run one picture of the usual size, so that kernels are chosen and memory is taken."""
-        self.alphas([self.view(np.zeros((SIDE_STEP, SIDE_STEP, 3), np.uint8), None)])
+        """Run pictures of the usual size, so that kernels are chosen, or compiled, and memory is taken.
+
+        torch compiles for one picture, and again for any larger number.
+        """
+        view = np.zeros(self._usual_shape, np.uint8)
+        self.alphas([view])
+        if self._compiled is not None:
+            self.alphas([view, view])
+
+    def _network_for(self, view: Bytes) -> Any:
+        return self._model if self._compiled is None or view.shape != self._usual_shape else self._compiled
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether the device had too little memory for the call."""
@@ -99,6 +118,12 @@ def _named(source: str | Path | None) -> tuple[str | None, str | Path]:
         )
     name, _, where = str(source).partition("=")
     return (name, where) if where and name in variants.VARIANTS else (None, source)
+
+
+def _proportioned(pixels: float, ratio: float) -> tuple[float, float]:
+    """Height and width with about so many pixels and that ratio, which is brought into what is trained with."""
+    ratio = min(max(ratio, 1 / RATIO_MAX), RATIO_MAX)
+    return (pixels * ratio) ** 0.5, (pixels / ratio) ** 0.5
 
 
 def normalised(pictures: Tensor) -> Tensor:

@@ -22,10 +22,11 @@ class Backbone:
 class Variant:
     """One set of weights: what it was trained for, and where it is published.
 
-    `resolution` is (height, width) in pixels, what a picture is brought to before the network. `revision` is the
-    commit that the id on the hub is pinned to, `sha256` the digest of its model.safetensors, where it is known.
-    `tile_order` follows from the date of the first publication (the order changed on 2024-11-05) and is no more
-    than that: weights can be trained again under the same name. `python -m worker.weights verify` looks closer.
+    `resolution` is (height, width) in pixels, what a picture is brought to before the network; with
+    `keeps_proportions` it only says to how many pixels. `revision` is the commit that the id on the hub is pinned to,
+    `sha256` the digest of its model.safetensors, where it is known. `tile_order` follows from the date of the first
+    publication (the order changed on 2024-11-05) and is no more than that: weights can be trained again under the
+    same name. `python -m worker.weights verify` looks closer.
     """
 
     backbone: Backbone
@@ -34,6 +35,7 @@ class Variant:
     hub_id: str | None = None
     revision: str | None = None
     sha256: str | None = None
+    keeps_proportions: bool = False
 
 
 LARGE = Backbone(embed_dim=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=12)
@@ -97,6 +99,7 @@ VARIANTS = {
         "ZhengPeng7/BiRefNet_dynamic",
         "280306042f57b7a33854319da62fd86aaa89ec4c",
         "e3d2e4884e51ff30f0cd630edc6b1e41b06b7f23a0a2a5169f7b7cb33a711c2d",
+        keeps_proportions=True,  # trained at all sizes from 256 to 2304 pixels a side, says its project
     ),
     # The backbone of "general" by its size, for weights of one's own.
     "large": Variant(LARGE, SQUARE, "chw"),

@@ -24,11 +24,10 @@ class Classic:
     resolutions: tuple[int, ...] = ()
     pixels_together = 0  # it works on one picture after the other anyway
 
-    def __init__(self, weights: str | None = None) -> None:
-        if weights:
-            raise ValueError(
-                'The engine "classic" has no use for weights. Leave --weights out, or choose another engine.'
-            )
+    def __init__(self, weights: str | None = None, *, compiles: bool = False) -> None:
+        unused = {"weights": weights, "compile": compiles}
+        for option in (name for name, given in unused.items() if given):
+            raise ValueError(f'The engine "classic" has no use for --{option}. Leave it out, or choose another engine.')
 
     def view(self, rgb: Bytes, resolution: int | None) -> Bytes:
         """Return `rgb` (H, W, 3) uint8 with its longer side at most KEY_SIDE."""
