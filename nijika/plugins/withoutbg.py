@@ -9,21 +9,20 @@ import binascii
 import json
 from collections.abc import AsyncIterator, Iterable
 
-import aiohttp
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from pydantic import PositiveInt
 
 from nijika import endpoint
 from nijika.endpoint import PathSetting, PriceSetting
-from nijika.errors import Problem, UpstreamFailed
+from nijika.errors import Problem
 from nijika.module import Plugin, Route
+from nijika.proxy.answer import Answer
+from nijika.proxy.contract import Refusal
 from nijika.proxy.encoded import Encoded
 from nijika.proxy.forward import forward
 from nijika.proxy.translated import Translated
 from nijika.state import BEGAN, BILL, UPSTREAMS
-
-REFUSAL_BYTES_MAX = 65_536
 
 
 class NotTaken(Problem):
@@ -76,22 +75,18 @@ class WithoutBg(Plugin):
             bill=request.get(BILL),
             began=request[BEGAN],
             fields=CIMultiDict({hdrs.CONTENT_TYPE: "application/octet-stream", hdrs.ACCEPT: "*/*"}),
-            dress=_dress,
+            contract=_Mattes(),
         )
 
 
-async def _dress(answer: aiohttp.ClientResponse) -> Encoded:
-    if answer.status >= web.HTTPBadRequest.status_code:
-        raise await _refusal(answer)
-    return Encoded(answer, b'{"alpha_base64":"', b'"}')
+class _Mattes:
+    kinds: tuple[str, ...] = ("image/",)
 
+    def dress(self, answer: Answer) -> Answer:
+        return Encoded(answer, b'{"alpha_base64":"', b'"}')
 
-async def _refusal(answer: aiohttp.ClientResponse) -> Problem:
-    """What nijika's worker says; UpstreamFailed if somebody else said it."""
-    try:
-        return NotTaken(str(json.loads(await answer.content.read(REFUSAL_BYTES_MAX))["detail"]))
-    except (ValueError, KeyError, TypeError):
-        return UpstreamFailed()
+    def refuse(self, refusal: Refusal) -> Problem:
+        return NotTaken(refusal.detail)
 
 
 def _picture(body: bytes) -> bytes:

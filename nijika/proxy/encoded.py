@@ -5,7 +5,7 @@ import base64
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from nijika.proxy.relay import Answer, Content
+from nijika.proxy.answer import Answer, Content
 
 
 class Encoded:

@@ -1,16 +1,15 @@
 """One exchange, from the caller's request to the last byte of the worker's answer."""
 
 import time
-from collections.abc import Awaitable, Callable
 
-import aiohttp
 from aiohttp import web
 from multidict import MultiMapping
 
 from nijika.proxy.body import Body
+from nijika.proxy.contract import Contract, worded
 from nijika.proxy.headers import Fields, towards_worker
 from nijika.proxy.patience import Patience
-from nijika.proxy.relay import Answer, Bill, relay
+from nijika.proxy.relay import Bill, relay
 from nijika.proxy.send import Outbound, answer_of
 from nijika.proxy.upstream import Upstream, milliseconds_since
 
@@ -25,14 +24,13 @@ async def forward(
     bill: Bill | None = None,
     began: float,
     fields: MultiMapping[str] | None = None,
-    dress: Callable[[aiohttp.ClientResponse], Awaitable[Answer]] | None = None,
+    contract: Contract | None = None,
 ) -> web.StreamResponse:
     """The response, already sent; `target` is path and query in wire form, `added` are fields for the worker.
 
-    `fields` stand in for the caller's own, and what `dress` makes of the worker's answer, or raises, for that answer.
-
+    `fields` stand in for the caller's own, and what `contract` makes of the worker's answer for that.
     `began` is when the gateway met the request (time.perf_counter()), for Server-Timing.
-    Raises the Problems of `answer_of` and `relay`.
+    Raises the Problems of `answer_of`, `worded` and `relay`.
     """
     added = [*added, *upstream.headers.items()]
     patience = Patience(upstream.timing.total)
@@ -43,10 +41,8 @@ async def forward(
     async with answer_of(upstream, outbound, patience) as answer:
         return await relay(
             request,
-            answer if dress is None else await dress(answer),
+            answer if contract is None else await worded(answer, contract),
             body=body,
-            patience=patience,
-            idle_seconds=upstream.timing.idle,
             bill=bill,
             timing=f"gateway;dur={gateway}, upstream;dur={milliseconds_since(sent)}",
         )

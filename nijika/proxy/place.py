@@ -20,6 +20,9 @@ WAKE_PAUSE_SECONDS = 0.5
 UNAUTHORIZED = frozenset({401, 407})
 """What these refuse are the gateway's own credentials: a caller's never get here."""
 
+_MAY_PASS = frozenset({408, 425, 429})
+"""Of what a client is told, what may be over in a moment; the rest says that nobody will ever wake there."""
+
 log = logging.getLogger("nijika.upstream")
 
 
@@ -47,6 +50,11 @@ class Place:
     def url(self, target: str) -> URL:
         """Where `target` (path and query, in wire form) lies here; never another host."""
         return URL(self.base + target, encoded=True)
+
+    def holds(self, url: URL) -> bool:
+        """Whether `url` lies below the base. Raises ValueError for one that has no origin."""
+        base = URL(self.base, encoded=True)
+        return url.origin() == base.origin() and url.raw_path.startswith(base.raw_path.rstrip("/") + "/")
 
     def failed(self, failure: str) -> None:
         """Let it rest: nobody is there."""
@@ -82,20 +90,25 @@ class Place:
                 while not await self._is_ready(session, path):
                     await asyncio.sleep(WAKE_PAUSE_SECONDS)
         except TimeoutError:
-            self.failed("does not wake")
+            self.failed(f"does not wake: {self.failure}" if self.failure else "does not wake")
+            log.warning("%s %s", self.base, self.failure)
             raise UpstreamUnavailable(retry_after=30) from None
         self.answered(200)
 
     async def _is_ready(self, session: aiohttp.ClientSession, path: str) -> bool:
         try:
             async with session.get(self.url(path), allow_redirects=False) as answer:
+                if 200 <= answer.status < 300:  # noqa: PLR2004 (2xx)
+                    return True
+                self.failure = f"answers {answer.status} to {path}"
                 if answer.status in UNAUTHORIZED:
-                    self.failure = f"answers {answer.status}: see its headers in config.toml"
+                    self.failure += ": see its headers in config.toml"
+                if 400 <= answer.status < 500 and answer.status not in _MAY_PASS:  # noqa: PLR2004 (4xx)
                     log.warning("%s %s", self.base, self.failure)
                     raise UpstreamFailed
-                return answer.ok and answer.status < 300  # noqa: PLR2004 (2xx)
+                return False
         except aiohttp.ClientError as error:
-            self.failure = f"does not wake: {error}"
+            self.failure = str(error)
             return False
 
 

@@ -1,25 +1,19 @@
 """Pass a worker's answer on to the caller, piece by piece; a priced one is settled before its newest piece goes out."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
-import aiohttp
 from aiohttp import web
-from multidict import MultiMapping
-from yarl import URL
 
-from nijika.errors import CallerGone, UpstreamFailed
+from nijika.errors import CallerGone
+from nijika.proxy.answer import Answer
 from nijika.proxy.body import Body
 from nijika.proxy.connection import cut
 from nijika.proxy.headers import towards_caller
-from nijika.proxy.patience import Patience
 
 DOWNLOAD_SECONDS = 3600.0
 """Waiting for the caller of a priced answer to read takes this long at the most, however steadily it reads."""
-
-log = logging.getLogger("nijika.upstream")
 
 
 class Bill(Protocol):
@@ -32,40 +26,11 @@ class Bill(Protocol):
         """The worker's answer is complete, and the caller does not have all of it yet."""
 
 
-class Content(Protocol):
-    """The body of an answer."""
-
-    async def readany(self) -> bytes:
-        """The next piece; none at the end."""
-
-
-class Answer(Protocol):
-    """What a worker has answered, or what is passed on in its place."""
-
-    @property
-    def status(self) -> int:
-        """Of its head."""
-
-    @property
-    def headers(self) -> MultiMapping[str]:
-        """All fields, the worker's private ones, too."""
-
-    @property
-    def content(self) -> Content:
-        """Still to come."""
-
-    @property
-    def url(self) -> URL:
-        """Where it comes from, for the log."""
-
-
 async def relay(
     request: web.Request,
     answer: Answer,
     *,
     body: Body,
-    patience: Patience,
-    idle_seconds: float,
     bill: Bill | None,
     timing: str,
 ) -> web.StreamResponse:
@@ -73,14 +38,14 @@ async def relay(
 
     With a `bill` the newest piece waits until that is settled, and a caller who hangs up does not stop the worker:
     the work is done and will be charged. Without it each piece goes out at once, and a hang-up ends the exchange.
-    Raises UpstreamFailed, UpstreamTimeout or CallerGone; the caller has then seen no complete body.
+    Raises CallerGone, and what the answer's content does; the caller has then seen no complete body.
     """
     if bill is not None:
         bill.foresee(answer.status, answer.headers)
     response = web.StreamResponse(status=answer.status, headers=towards_caller(answer.headers))
     response.headers.add("Server-Timing", timing)
     caller = _Caller(request, response, None if bill is None else DOWNLOAD_SECONDS)
-    pieces = _pieces(answer, body, patience, idle_seconds)
+    pieces = _pieces(answer)
     if bill is None:
         await caller.write(b"")
         async for piece in pieces:
@@ -106,18 +71,8 @@ async def _settled(pieces: AsyncIterator[bytes], caller: "_Caller", bill: Bill, 
     await caller.write(newest)
 
 
-async def _pieces(answer: Answer, body: Body, patience: Patience, idle_seconds: float) -> AsyncIterator[bytes]:
-    while True:
-        try:
-            async with patience.limit(idle_seconds) as turn:
-                body.time(turn)
-                piece = await answer.content.readany()
-        except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
-            if body.failure is None:
-                log.warning("%s: the answer broke off: %s", answer.url.origin(), error or type(error).__name__)
-            raise body.failure or UpstreamFailed() from error
-        if not piece:
-            return
+async def _pieces(answer: Answer) -> AsyncIterator[bytes]:
+    while piece := await answer.content.readany():
         yield piece
 
 

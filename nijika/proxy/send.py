@@ -15,7 +15,9 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from nijika.errors import Problem, UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
+from nijika.proxy.answer import Awaited
 from nijika.proxy.body import Body
+from nijika.proxy.edge import refuse_foreign
 from nijika.proxy.patience import Patience
 from nijika.proxy.place import UNAUTHORIZED, Place
 from nijika.proxy.upstream import Upstream, Wake
@@ -41,9 +43,7 @@ class Outbound:
 
 
 @asynccontextmanager
-async def answer_of(
-    upstream: Upstream, outbound: Outbound, patience: Patience
-) -> AsyncIterator[aiohttp.ClientResponse]:
+async def answer_of(upstream: Upstream, outbound: Outbound, patience: Patience) -> AsyncIterator[Awaited]:
     """The worker's answer, head read, body still to come; its status is neither 1xx, 5xx, 401, 407, 429 nor a redirect.
 
     Raises UpstreamFailed, UpstreamUnavailable, UpstreamTimeout, or what broke the caller's body.
@@ -61,14 +61,16 @@ async def answer_of(
                 break
         outbound.body.forget()
         stack.callback(answer.close)
-        answer = await _follow(upstream, answer, patience)
+        answer = await _follow(upstream, place, answer, patience)
         stack.callback(answer.close)
         try:
             _refuse_failures(answer)
         except Problem:
             log.warning("upstream %s: answered %d", upstream.name, answer.status)
             raise
-        yield answer
+        awaited = Awaited(answer, outbound.body, patience, upstream.timing.idle)
+        await refuse_foreign(awaited)
+        yield awaited
 
 
 async def _ask(
@@ -131,12 +133,14 @@ async def _send(
     return answer
 
 
-async def _follow(upstream: Upstream, answer: aiohttp.ClientResponse, patience: Patience) -> aiohttp.ClientResponse:
-    """The answer at the end of a chain of same-origin 303; every other redirect is the worker's mistake."""
+async def _follow(
+    upstream: Upstream, place: Place, answer: aiohttp.ClientResponse, patience: Patience
+) -> aiohttp.ClientResponse:
+    """The answer at the end of a chain of 303 within the place; every other redirect is the worker's mistake."""
     hops = 0
     while answer.status == _SEE_OTHER:
         hops += 1
-        url = _same_origin(answer)
+        url = _within(place, answer)
         answer.close()
         if hops > HOPS_MAX:
             raise UpstreamFailed
@@ -148,14 +152,14 @@ async def _follow(upstream: Upstream, answer: aiohttp.ClientResponse, patience: 
     return answer
 
 
-def _same_origin(answer: aiohttp.ClientResponse) -> URL:
+def _within(place: Place, answer: aiohttp.ClientResponse) -> URL:
     location = answer.headers.get(hdrs.LOCATION, "")
     try:
         url = answer.url.join(URL(location, encoded=True))
-        same = url.origin() == answer.url.origin() and not urlsplit(location).username
+        holds = place.holds(url) and not urlsplit(location).username
     except ValueError:
-        same = False
-    if not location or not same:
+        holds = False
+    if not location or not holds:
         log.warning("%s: redirects to another place, which is not followed", answer.url.origin())
         answer.close()
         raise UpstreamFailed

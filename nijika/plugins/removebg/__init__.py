@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import aiohttp
 from aiohttp import hdrs, web
 from pydantic import PositiveInt
 
@@ -13,9 +12,8 @@ from nijika.module import FREE, Plugin, Route
 from nijika.plugins.removebg import errors, form
 from nijika.plugins.removebg.limits import count_from_epoch
 from nijika.plugins.removebg.order import Order
-from nijika.plugins.removebg.result import result
+from nijika.plugins.removebg.result import Results
 from nijika.proxy.forward import forward
-from nijika.proxy.relay import Answer
 from nijika.proxy.translated import Translated
 from nijika.state import BEGAN, BILL, KEY, POOL, UPSTREAMS
 from nijika.store import usage
@@ -57,11 +55,6 @@ class RemoveBg(Plugin):
         inbound = endpoint.body(request, self.upstream, self.body_bytes_max)
         order = await Order.begun(request, inbound)
 
-        async def dress(answer: aiohttp.ClientResponse) -> Answer:
-            if answer.status >= web.HTTPBadRequest.status_code:
-                raise await errors.refusal(answer)
-            return result(answer, names_type=order.names_type, is_json=_wants_json(request))
-
         return await forward(
             request,
             request.app[UPSTREAMS][self.upstream],
@@ -71,7 +64,7 @@ class RemoveBg(Plugin):
             bill=request.get(BILL),
             began=request[BEGAN],
             fields=order.fields,
-            dress=dress,
+            contract=Results(order, is_json=_wants_json(request)),
         )
 
 

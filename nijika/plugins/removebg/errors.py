@@ -8,13 +8,11 @@ import json
 import re
 from typing import NamedTuple
 
-import aiohttp
 from aiohttp import web
 
-from nijika.errors import Problem, UpstreamFailed
+from nijika.errors import Problem
 from nijika.plugins.removebg.limits import count_from_epoch
-
-BODY_BYTES_MAX = 65_536  # of a refusal
+from nijika.proxy.contract import Refusal
 
 
 class Refused(Problem):
@@ -88,19 +86,14 @@ def _told(problem: Problem) -> Told:
     return _OURS.get(problem.code) or Told(problem.status, problem.code.replace("-", "_"), problem.title)
 
 
-async def refusal(answer: aiohttp.ClientResponse) -> Problem:
-    """What a worker's 4xx says, in remove.bg's words; UpstreamFailed if it is no word of the worker's."""
-    try:
-        fields = json.loads(await answer.content.read(BODY_BYTES_MAX))
-        code, detail = str(fields["code"]), str(fields["detail"])
-    except (ValueError, KeyError, TypeError):
-        return UpstreamFailed()
-    if code in _WORKERS:
-        return Refused(*_WORKERS[code], detail)
-    option = _OPTION.search(detail)
+def refused(refusal: Refusal) -> Refused:
+    """What a worker's 4xx says, in remove.bg's words."""
+    if refusal.code in _WORKERS:
+        return Refused(*_WORKERS[refusal.code], refusal.detail)
+    option = _OPTION.search(refusal.detail)
     if option is not None:
-        return invalid(option[1], detail)
-    return Refused(code.replace("-", "_"), detail)
+        return invalid(option[1], refusal.detail)
+    return Refused(refusal.code.replace("-", "_"), refusal.detail)
 
 
 def invalid(name: str, detail: str = "") -> Refused:

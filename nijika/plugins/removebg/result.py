@@ -2,36 +2,51 @@
 
 import json
 
-import aiohttp
 from multidict import CIMultiDict
 
+from nijika.errors import Problem
+from nijika.plugins.removebg.errors import refused
+from nijika.plugins.removebg.order import Order
+from nijika.proxy.answer import Answer
+from nijika.proxy.contract import Refusal
 from nijika.proxy.encoded import Encoded
-from nijika.proxy.relay import Answer
 
 FOREGROUND = ("top", "left", "width", "height")
 
 
-class Picture:
+class Results:
+    """What the worker makes of `order`, told as remove.bg tells it."""
+
+    kinds: tuple[str, ...] = "image/", "application/zip"
+
+    def __init__(self, order: Order, *, is_json: bool) -> None:
+        self._order = order
+        self._is_json = is_json
+
+    def dress(self, answer: Answer) -> Answer:
+        """The picture, or JSON with it; the type of the foreground is told, though nobody has looked for it."""
+        head, tail = b'{"data":{"result_b64":"', b'"' + _foreground(answer) + b"}}"
+        made = Encoded(answer, head, tail) if self._is_json else _Picture(answer)
+        if self._order.names_type:
+            made.headers["X-Type"] = "other"
+        return made
+
+    def refuse(self, refusal: Refusal) -> Problem:
+        """With their codes."""
+        return refused(refusal)
+
+
+class _Picture:
     """The worker's `answer` as it is, but for `headers`."""
 
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+    def __init__(self, answer: Answer) -> None:
         self.status = answer.status
         self.url = answer.url
         self.headers = CIMultiDict(answer.headers)
         self.content = answer.content
 
 
-def result(answer: aiohttp.ClientResponse, *, names_type: bool, is_json: bool) -> Answer:
-    """What stands for a success; `names_type` tells the type of the foreground, though nobody has looked for it."""
-    made = (
-        Encoded(answer, b'{"data":{"result_b64":"', b'"' + _foreground(answer) + b"}}") if is_json else Picture(answer)
-    )
-    if names_type:
-        made.headers["X-Type"] = "other"
-    return made
-
-
-def _foreground(answer: aiohttp.ClientResponse) -> bytes:
+def _foreground(answer: Answer) -> bytes:
     """Where the foreground lies, as far as the worker tells."""
     told = {side: answer.headers.get(f"X-Foreground-{side.capitalize()}", "") for side in FOREGROUND}
     members = (f",{json.dumps(f'foreground_{side}')}:{int(value)}" for side, value in told.items() if value.isdecimal())

@@ -198,7 +198,7 @@ async def test_the_first_byte_of_a_file_reaches_the_worker_before_its_last_has_c
 
 
 async def test_a_small_form_is_sent_again_to_a_worker_that_was_starting(start: Start, upstream: Upstream) -> None:
-    upstream.plan(WORKER, answers.starting(), answers.answer(200, b"cut-out"))
+    upstream.plan(WORKER, answers.starting(), answers.answer(200, b"cut-out", [("Content-Type", "image/png")]))
     upstream.plan("/ready", answers.answer(200))
     table = upstream_table(upstream.url, settings='wake = { path = "/ready", seconds = 10 }')
     async with start(configuration(table, routes=ROUTE)) as gateway:
