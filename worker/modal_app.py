@@ -4,13 +4,14 @@
 Source: modal 1.6 (`App.server`, `Volume`, `enter`, `exit`).
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
 import urllib.request
-from urllib.error import URLError
+from urllib.error import HTTPError
 
 import modal
 
@@ -64,7 +65,7 @@ def command() -> list[str]:
 @app.server(
     image=image,
     env={"WORKER_ENGINE": ENGINE, "WORKER_WEIGHTS": WEIGHTS, "HF_HOME": FOLDER, "HF_HUB_OFFLINE": "1"},
-    gpu=GPUS,
+    gpu=None if ENGINE == "classic" else GPUS,
     cpu=4,
     memory=8192,
     volumes={FOLDER: volume.with_mount_options(read_only=True)},
@@ -79,7 +80,7 @@ def command() -> list[str]:
     port=PORT,
     unauthenticated=False,
     enable_memory_snapshot=True,
-    experimental_options={"enable_gpu_snapshot": True},
+    experimental_options={"enable_gpu_snapshot": ENGINE != "classic"},
 )
 class Worker:
     """One container; what `start` leaves behind is what a snapshot holds: a server with its model on the GPU."""
@@ -105,7 +106,10 @@ class Worker:
 
 
 def wait_until_ready(process: "subprocess.Popen[bytes]", seconds: float) -> None:
-    """Return once `/ready` answers 200; RuntimeError if the process ended or that takes longer than `seconds`."""
+    """Return once `/ready` answers 200.
+
+    RuntimeError if the process has ended, says that it will never be ready, or is not within `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -113,9 +117,20 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", seconds: float) -> None
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/ready", timeout=5):
                 return
-        except (URLError, OSError):
-            time.sleep(0.1)
+        except HTTPError as error:
+            _refuse_hopeless(error)
+        except OSError:
+            pass
+        time.sleep(0.1)
     raise RuntimeError(f"The worker was not ready within {seconds:g} s.")
+
+
+def _refuse_hopeless(error: HTTPError) -> None:
+    # A worker that cannot load its engine lives on, so that somebody may ask it why; here nobody would.
+    with error:
+        told = json.load(error)
+    if told["code"] != "not-ready":
+        raise RuntimeError(told["detail"])
 
 
 @app.function(image=image, env={"HF_HOME": FOLDER}, volumes={FOLDER: volume}, timeout=3600)

@@ -63,10 +63,12 @@ def address(process: "subprocess.Popen[str]") -> str:
     if not found:
         raise StartError("The worker did not start; its words are above.")
     end = time.monotonic() + READY_SECONDS
-    while not _is_ready(url):
-        if process.poll() is not None or time.monotonic() > end:
+    while process.poll() is None and not _is_ready(url):
+        if time.monotonic() > end:
             raise StartError("The worker did not get ready; its words are above.")
         time.sleep(ASK_SECONDS)
+    if process.poll() is not None:
+        raise StartError("The worker ended before it was ready; its words are above.")
     return url
 
 
@@ -80,7 +82,9 @@ def _is_ready(url: str) -> bool:
             told = json.loads(error.read())
         if told["code"] != "not-ready":
             raise StartError(told["detail"]) from None
-        return False
+    except OSError:  # it is too busy to answer, or just ending
+        pass
+    return False
 
 
 def _check_installed(kind: Kind) -> None:

@@ -40,7 +40,7 @@ class Edge:
 
     It takes `boot_seconds` from the first call to the first answer other than 503, `calls_max` calls at a time, and
     `answer_seconds` until a call is answered with 303 in place of its result; `elsewhere` is where that leads to, in
-    place of the result.
+    place of the result. An app that is `stopped` is 404.
     """
 
     container: Container
@@ -48,6 +48,7 @@ class Edge:
     calls_max: int = 100
     answer_seconds: float = 150
     elsewhere: str = ""
+    stopped: bool = False
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     ran: int = 0
@@ -80,6 +81,8 @@ class Edge:
         return answer
 
     async def _answer(self, request: web.Request, asked: Asked) -> web.Response:
+        if self.stopped:
+            return web.Response(status=404, text="modal-http: app for invoked web endpoint is stopped")
         if not asked.is_authorized:
             return web.Response(status=401, text="modal-http: missing credentials for proxy authorization")
         if RESULT in request.query:

@@ -146,6 +146,17 @@ def test_a_container_whose_server_cannot_start_says_so_at_once(container: Any, m
         container.start()
 
 
+def test_a_container_whose_volume_was_not_filled_says_so_at_once(
+    container: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(modal_app, "ENGINE", "birefnet")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    with pytest.raises(RuntimeError, match="The engine cannot be loaded"):
+        container.start()
+
+
 @pytest.mark.filterwarnings("ignore:The fill function is executing locally")
 def test_weights_are_filled_from_a_commit_only() -> None:
     with pytest.raises(ValueError, match="40 hexadecimal digits"):

@@ -73,6 +73,43 @@ async def test_a_worker_that_was_scaled_to_zero_is_woken_and_works_once(start: S
         assert await gateway.violations() == {}
 
 
+@pytest.mark.parametrize("size", [3_000, 300_000], ids=["small", "large"])
+async def test_a_call_in_another_services_words_wakes_a_worker_too_and_is_charged_once(start: Start, size: int) -> None:
+    async def picture(request: web.Request) -> web.Response:
+        if request.path == "/ready":
+            return web.Response()
+        came_whole = b'name="image"' in await request.read() and b"x" * size in await request.read()
+        return web.Response(body=b"cut-out", content_type="image/png", status=200 if came_whole else 500)
+
+    route = '[[routes]]\nuse = "removebg"\nupstream = "worker"\nprice = "1"\n'
+    async with edge(picture, boot_seconds=0.3) as modal:
+        async with start(configuration(upstream_table(modal.url, settings=WAKES), routes=route)) as gateway:
+            customer = await gateway.customer()
+            form = aiohttp.FormData({"size": "full"})
+            form.add_field("image_file", b"x" * size, filename="a.jpg")
+
+            async with gateway.session.post("/v1.0/removebg", data=form, headers=customer.fields) as answer:
+                body = await answer.read()
+
+            assert (answer.status, body) == (200, b"cut-out")
+            assert modal.ran == 1
+            assert 503 in {asked.status for asked in modal.asked}
+            assert leaks(answer, body) == []
+            assert (await customer.settled())["spent"] == "1"
+
+
+async def test_an_app_that_was_stopped_is_502_at_once_and_costs_nothing(start: Start) -> None:
+    async with edge(cut_out, stopped=True) as modal, behind(start, modal) as gateway:
+        customer = await gateway.customer()
+
+        for body in (b"picture", LARGE):
+            answer, problem = await call(customer, body)
+
+            assert answer.status == 502
+            assert leaks(answer, problem) == []
+        assert (await customer.settled())["available"] == "100"
+
+
 async def test_without_a_wake_a_worker_that_was_scaled_to_zero_is_503_and_costs_nothing(start: Start) -> None:
     async with edge(cut_out, boot_seconds=60) as modal, behind(start, modal, HEADERS) as gateway:
         customer = await gateway.customer()
