@@ -144,7 +144,8 @@ def _resources(
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             try:
-                pool = await open_pool(database_url, connections_max=config.database.connections_max)
+                connections, bounced = config.database.connections_max, config.database.pgbouncer
+                pool = await open_pool(database_url, connections_max=connections, pgbouncer=bounced)
                 app[POOL] = await stack.enter_async_context(pool)
                 lease = app[LEASE] = await stack.enter_async_context(Lease(app[POOL], config.ledger.lease_seconds))
             except OUTAGE as error:

@@ -71,10 +71,20 @@ def _headers(fields: dict[str, str]) -> dict[str, str]:
 
 
 class Database(Settings):
-    """`[database]`: "embedded" starts PostgreSQL from the wheel, in data/."""
+    """`[database]`: "embedded" starts PostgreSQL from the wheel, in data/.
+
+    With `pgbouncer` the url may lead to one in transaction mode.
+    """
 
     url: Annotated[str, AfterValidator(_database_url)] = "embedded"
     connections_max: PositiveInt = 10
+    pgbouncer: bool = False
+
+    @model_validator(mode="after")
+    def _between_two(self) -> Self:
+        if self.pgbouncer and self.url == "embedded":
+            raise ValueError("pgbouncer stands in front of a PostgreSQL of your own: it needs its url")
+        return self
 
 
 class LedgerSettings(Settings):

@@ -36,15 +36,26 @@ OUTAGE = (
 """The database is away or overwhelmed, and what was asked may or may not have happened."""
 
 
+BOUNCED = (
+    asyncpg.DuplicatePreparedStatementError,
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.ProtocolViolationError,
+)
+"""What a pgbouncer in transaction mode makes of sessions that believe that they have a server to themselves."""
+
+
 def unreachable(error: BaseException) -> StartError:
-    """The sentence for an operator whose database is away."""
-    return StartError(f"The database cannot be reached: {error or type(error).__name__}. See [database] url.")
+    """The sentence for an operator whose database is away, or is not spoken to as it must be."""
+    if isinstance(error, BOUNCED):
+        return StartError(f"The database says: {error}. If it stands behind pgbouncer: [database] pgbouncer = true.")
+    return StartError(f"The database cannot be reached: {str(error) or type(error).__name__}. See [database] url.")
 
 
-async def open_pool(url: str, *, connections_max: int) -> Pool:
+async def open_pool(url: str, *, connections_max: int, pgbouncer: bool = False) -> Pool:
     """A pool on `url` of `connections_max`, and one more that the ledger keeps for itself.
 
-    nijika leaves no state in a session, so none is reset between two uses.
+    nijika leaves no state in a session, so none is reset between two uses. Behind `pgbouncer` in transaction mode
+    nothing is prepared, and locks are waited for until the statement's time is over. Raises as `connect`.
     """
     return await asyncpg.create_pool(
         url,
@@ -53,8 +64,19 @@ async def open_pool(url: str, *, connections_max: int) -> Pool:
         reset=_keep,
         command_timeout=30,
         timeout=10,
-        server_settings={"lock_timeout": str(LOCK_MILLISECONDS)},
+        **_session(pgbouncer=pgbouncer),
+        server_settings=None if pgbouncer else {"lock_timeout": str(LOCK_MILLISECONDS)},
     )
+
+
+async def connect(url: str, *, pgbouncer: bool = False) -> asyncpg.Connection:
+    """One connection, for a command or a start. Raises what is in OUTAGE, and asyncpg.PostgresError."""
+    return await asyncpg.connect(url, timeout=10, **_session(pgbouncer=pgbouncer))
+
+
+def _session(*, pgbouncer: bool) -> dict[str, Any]:
+    # In transaction mode the next statement may run in another session, where nothing is prepared.
+    return {"statement_cache_size": 0} if pgbouncer else {}
 
 
 @asynccontextmanager

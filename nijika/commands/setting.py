@@ -15,7 +15,7 @@ import asyncpg
 
 from nijika import credits
 from nijika.config import Config, load
-from nijika.database import OUTAGE, Connection
+from nijika.database import OUTAGE, Connection, connect, unreachable
 from nijika.errors import CommandError, Problem
 from nijika.local import ground
 from nijika.store import users
@@ -67,9 +67,9 @@ def working(arguments: argparse.Namespace, work: Callable[[Work], Awaitable[T]],
 
     async def connected(url: str) -> T:
         try:
-            connection = await asyncpg.connect(url, timeout=10)
+            connection = await connect(url, pgbouncer=config.database.pgbouncer)
         except (*OUTAGE, asyncpg.PostgresError) as error:
-            raise CommandError(f"The database cannot be reached: {error}") from None
+            raise CommandError(str(unreachable(error))) from None
         try:
             await migrate(connection)
             async with connection.transaction() if transaction else nullcontext():

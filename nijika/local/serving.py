@@ -12,7 +12,7 @@ import asyncpg
 from nijika.app import build
 from nijika.config import Config
 from nijika.connection import Patience
-from nijika.database import OUTAGE, unreachable
+from nijika.database import OUTAGE, connect, unreachable
 from nijika.errors import StartError
 from nijika.server import listening, parser_is_compiled
 from nijika.state import LEASE
@@ -34,7 +34,7 @@ async def serve(
     """
     if not parser_is_compiled():
         log.warning("aiohttp runs without its C parser here; install a wheel for this platform")
-    await bring_up_to_date(database_url)
+    await bring_up_to_date(database_url, pgbouncer=config.database.pgbouncer)
     server = config.server
     patience = Patience(server.head_seconds, server.idle_seconds, server.write_seconds, server.drain_seconds)
     app = build(config, database_url=database_url, demo_user=demo_user)
@@ -50,10 +50,10 @@ async def serve(
             )
 
 
-async def bring_up_to_date(database_url: str) -> None:
+async def bring_up_to_date(database_url: str, *, pgbouncer: bool = False) -> None:
     """Apply what is missing of the schema. StartError if the database is away."""
     try:
-        connection = await asyncpg.connect(database_url, timeout=10)
+        connection = await connect(database_url, pgbouncer=pgbouncer)
     except (*OUTAGE, asyncpg.PostgresError) as error:
         raise unreachable(error) from None
     try:

@@ -27,13 +27,13 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(connection: asyncpg.Connection) -> list[str]:
-    """Apply what is missing, each file in a transaction of its own; returns the names of those applied.
+    """Apply what is missing, and return the names of that; all or nothing, so that the version before can go on.
 
     Other processes wait meanwhile (advisory lock). StartError if the database was made by a newer version, or by
     another text of the same migration.
     """
-    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-    try:
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS migrations "
             "(name text PRIMARY KEY, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
@@ -47,16 +47,11 @@ async def migrate(connection: asyncpg.Connection) -> list[str]:
         # Months go by without a new version, too.
         await connection.execute("SELECT make_partitions(now(), 3)")
         return [migration.name for migration in missing]
-    finally:
-        await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
-    async with connection.transaction():
-        await connection.execute(migration.sql)
-        await connection.execute(
-            "INSERT INTO migrations (name, digest) VALUES ($1, $2)", migration.name, migration.digest
-        )
+    await connection.execute(migration.sql)
+    await connection.execute("INSERT INTO migrations (name, digest) VALUES ($1, $2)", migration.name, migration.digest)
 
 
 def _check(applied: dict[str, str], known: list[Migration]) -> None:
