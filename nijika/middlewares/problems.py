@@ -11,13 +11,14 @@ from uuid import UUID
 from aiohttp import hdrs, web
 
 from nijika import request_id
-from nijika.errors import NotFound, Problem
+from nijika.errors import MethodNotAllowed, NotFound, Problem
 from nijika.module import Handler, Middleware, Route
 from nijika.pages.render import problem as page
 from nijika.pages.render import wants_page
 from nijika.proxy.connection import cut
 from nijika.proxy.inbound import INVITED
-from nijika.state import BEGAN, CODE, MATCH, REQUEST_ID
+from nijika.route import Renderer
+from nijika.state import BEGAN, CODE, MATCH, PATH, REQUEST_ID, ROUTES
 
 log = logging.getLogger("nijika")
 
@@ -63,13 +64,23 @@ class Problems(Middleware):
 
 def _told(request: web.Request, problem: Problem) -> web.Response:
     """The problem as a page for browsers, or in the words of the contract that the route keeps, or else in our own."""
-    renders = request[MATCH].route.renders if MATCH in request else None
+    renders = _renderer(request, problem)
     if renders is None:
         return page(request, problem) if wants_page(request) else render(problem, request[REQUEST_ID])
     response = renders(request, problem)
     if problem.closes:
         response.force_close()
     return response
+
+
+def _renderer(request: web.Request, problem: Problem) -> Renderer | None:
+    """What the route tells of problems with; a method that a path lacks is told of by the route of one that it has."""
+    if MATCH not in request:
+        return None
+    route = request[MATCH].route
+    if route.path == "*" and isinstance(problem, MethodNotAllowed):
+        route = request.app[ROUTES].match(problem.headers[hdrs.ALLOW].partition(",")[0], request[PATH]).route
+    return route.renders
 
 
 def render(problem: Problem, id: UUID) -> web.Response:
@@ -86,7 +97,7 @@ def render(problem: Problem, id: UUID) -> web.Response:
     }
     response = web.Response(
         status=problem.status,
-        body=json.dumps(body, ensure_ascii=False).encode() + b"\n",
+        body=json.dumps(body).encode() + b"\n",
         content_type="application/problem+json",
         headers={"Cache-Control": "no-store", **problem.headers},
     )

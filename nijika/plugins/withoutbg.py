@@ -4,9 +4,6 @@ Source: PyPI's withoutbg 1.3 (withoutbg/api.py), which asks for the transparency
 """
 
 import asyncio
-import base64
-import binascii
-import json
 from collections.abc import AsyncIterator, Iterable
 
 from aiohttp import hdrs, web
@@ -17,12 +14,16 @@ from nijika import endpoint
 from nijika.endpoint import PathSetting, PriceSetting
 from nijika.errors import Problem
 from nijika.module import Plugin, Route
+from nijika.proxy import embedded
 from nijika.proxy.answer import Answer
+from nijika.proxy.budget import GATHERED
 from nijika.proxy.contract import Refusal
 from nijika.proxy.encoded import Encoded
 from nijika.proxy.forward import forward
 from nijika.proxy.translated import Translated
 from nijika.state import BEGAN, BILL, UPSTREAMS
+
+MEMBERS_MAX = 64
 
 
 class NotTaken(Problem):
@@ -61,22 +62,29 @@ class WithoutBg(Plugin):
 
     async def _matte(self, request: web.Request) -> web.StreamResponse:
         inbound = endpoint.body(request, self.upstream, self.body_bytes_max)
-        picture = await asyncio.to_thread(_picture, b"".join([chunk async for chunk in inbound.chunks()]))
+        with GATHERED.share(self.body_bytes_max if inbound.size is None else inbound.size) as share:
+            share.take()
+            picture = await asyncio.to_thread(_picture, await embedded.gathered(inbound.chunks()))
 
-        async def pieces() -> AsyncIterator[bytes]:
-            yield picture
+            async def pieces() -> AsyncIterator[bytes]:
+                nonlocal picture
+                for piece in embedded.pieces(picture):
+                    yield piece
+                if not inbound.is_replayable:
+                    picture = b""
+                    share.release()
 
-        return await forward(
-            request,
-            request.app[UPSTREAMS][self.upstream],
-            target=self.target,
-            body=Translated(inbound, pieces),
-            added=endpoint.told(request),
-            bill=request.get(BILL),
-            began=request[BEGAN],
-            fields=CIMultiDict({hdrs.CONTENT_TYPE: "application/octet-stream", hdrs.ACCEPT: "*/*"}),
-            contract=_Mattes(),
-        )
+            return await forward(
+                request,
+                request.app[UPSTREAMS][self.upstream],
+                target=self.target,
+                body=Translated(inbound, pieces),
+                added=endpoint.told(request),
+                bill=request.get(BILL),
+                began=request[BEGAN],
+                fields=CIMultiDict({hdrs.CONTENT_TYPE: "application/octet-stream", hdrs.ACCEPT: "*/*"}),
+                contract=_Mattes(),
+            )
 
 
 class _Mattes:
@@ -89,10 +97,10 @@ class _Mattes:
         return NotTaken(refusal.detail)
 
 
-def _picture(body: bytes) -> bytes:
+def _picture(body: bytearray) -> bytes:
     try:
-        return base64.b64decode(json.loads(body)["image_base64"], validate=True)
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
+        return embedded.decoded(embedded.members(body, MEMBERS_MAX)["image_base64"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NotTaken('Send JSON with the picture in base64: {"image_base64": "…"}.') from error
 
 

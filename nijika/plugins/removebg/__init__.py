@@ -1,6 +1,7 @@
 """remove.bg's contract in front of nijika's worker: its clients work here once they are told another address."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from aiohttp import hdrs, web
 from pydantic import PositiveInt
@@ -10,10 +11,14 @@ from nijika.database import connected
 from nijika.endpoint import PathSetting, PriceSetting
 from nijika.module import FREE, Plugin, Route
 from nijika.plugins.removebg import errors, form
+from nijika.plugins.removebg.accept import wants_json
 from nijika.plugins.removebg.limits import count_from_epoch
-from nijika.plugins.removebg.order import Order
+from nijika.plugins.removebg.options import unknown
 from nijika.plugins.removebg.result import Results
+from nijika.plugins.removebg.writer import Writer
+from nijika.proxy.budget import GATHERED, Share
 from nijika.proxy.forward import forward
+from nijika.proxy.inbound import Inbound
 from nijika.proxy.translated import Translated
 from nijika.state import BEGAN, BILL, KEY, POOL, UPSTREAMS
 from nijika.store import usage
@@ -52,26 +57,30 @@ class RemoveBg(Plugin):
 
     async def _remove(self, request: web.Request) -> web.StreamResponse:
         count_from_epoch(request)
+        if request.query:
+            raise unknown(next(iter(request.query)), "Parameters go into the body, and not into the query.")
         inbound = endpoint.body(request, self.upstream, self.body_bytes_max)
-        order = await Order.begun(request, inbound)
+        size = self.body_bytes_max if inbound.size is None else inbound.size
+        with GATHERED.share(size) as share:
+            writer = await Writer.begun(partial(_read, request, inbound, share), share)
+            return await forward(
+                request,
+                request.app[UPSTREAMS][self.upstream],
+                target=self.target,
+                body=Translated(inbound, writer.pieces),
+                added=endpoint.told(request),
+                bill=request.get(BILL),
+                began=request[BEGAN],
+                fields=writer.fields,
+                contract=Results(writer, is_json=wants_json(request.headers.get(hdrs.ACCEPT, ""))),
+            )
 
-        return await forward(
-            request,
-            request.app[UPSTREAMS][self.upstream],
-            target=self.target,
-            body=Translated(inbound, order.pieces),
-            added=endpoint.told(request),
-            bill=request.get(BILL),
-            began=request[BEGAN],
-            fields=order.fields,
-            contract=Results(order, is_json=_wants_json(request)),
-        )
 
-
-def _wants_json(request: web.Request) -> bool:
-    """Pictures are what comes by default."""
-    kinds = [part.partition(";")[0].strip().lower() for part in request.headers.get(hdrs.ACCEPT, "").split(",")]
-    return form.JSON in kinds
+async def _read(request: web.Request, inbound: Inbound, share: Share) -> form.Form:
+    """The caller's form, up to its first file."""
+    begun = form.Form(request, inbound.chunks(), share)
+    await begun.advance()
+    return begun
 
 
 async def _account(request: web.Request) -> web.Response:

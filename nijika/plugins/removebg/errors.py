@@ -74,7 +74,7 @@ def render(request: web.Request, problem: Problem) -> web.Response:
     headers = {name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"}
     return web.Response(
         status=told.status,
-        body=json.dumps({"errors": [error]}, ensure_ascii=False).encode(),
+        body=json.dumps({"errors": [error]}).encode(),
         content_type="application/json",
         headers={"Cache-Control": "no-store", **headers},
     )
@@ -86,13 +86,15 @@ def _told(problem: Problem) -> Told:
     return _OURS.get(problem.code) or Told(problem.status, problem.code.replace("-", "_"), problem.title)
 
 
-def refused(refusal: Refusal) -> Refused:
-    """What a worker's 4xx says, in remove.bg's words."""
+def refused(refusal: Refusal, background: str) -> Refused:
+    """What a worker's 4xx says, in remove.bg's words; `background` is the parameter that gave the picture for it."""
     if refusal.code in _WORKERS:
         return Refused(*_WORKERS[refusal.code], refusal.detail)
+    if refusal.code == "bad-backdrop":
+        return invalid(background, refusal.detail)
     option = _OPTION.search(refusal.detail)
     if option is not None:
-        return invalid(option[1], refusal.detail)
+        return invalid(background if option[1] == "bg_image" else option[1], refusal.detail)
     return Refused(refusal.code.replace("-", "_"), refusal.detail)
 
 

@@ -4,7 +4,7 @@ Source: the OpenAPI document of remove.bg 1.0 (schemas RemoveBgMultipart, Remove
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from nijika.plugins.removebg.errors import Refused, invalid
 
@@ -13,12 +13,12 @@ BACKGROUNDS = ("bg_color", "bg_image_file", "bg_image_url")
 FILES = {"image_file": "image", "bg_image_file": "bg_image"}
 """The parameters that are files, and what the worker calls them."""
 
-HINTS = frozenset({"type", "type_level", "shadow_method"})
-"""They only help remove.bg's own classifier, or do nothing any more, and are let pass."""
+HINTS = frozenset({"type", "type_level", "shadow_method", "shadow_opacity"})
+"""They only help remove.bg's own classifier, or do nothing any more, or nothing without a shadow, and are let pass."""
 
 SIZES = {
     "auto": "auto", "preview": "preview", "small": "preview", "regular": "preview", "medium": "medium", "hd": "hd",
-    "full": "full", "4k": "full", "50MP": "full",
+    "full": "full", "4k": "full", "50MP": "auto",  # of 50 megapixels there, and as large as the picture here
 }  # fmt: skip
 FORMATS = ("auto", "png", "jpg", "zip", "webp")
 
@@ -29,7 +29,7 @@ _COLOUR = re.compile(r"#?(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})|[A-Z
 _YES, _NO = ("true", "1"), ("false", "0")
 
 
-def check_sources(given: Mapping[str, object]) -> None:
+def check_sources(given: Container[str]) -> None:
     """Refuse unless there is one picture, and one background at the most; `given` holds what is not empty."""
     sources = [name for name in SOURCES if name in given]
     if not sources:
@@ -55,12 +55,15 @@ def translated(given: Mapping[str, str]) -> dict[str, str]:
         if name in _READERS:
             options.update(_READERS[name](value))
         elif name not in HINTS and name not in ("size", "format", *SOURCES):
-            raise Refused(
-                "unknown_parameter", f"Unknown parameter {name[:80]}", "It is not known here, or not to be had."
-            )
+            raise unknown(name, "It is not known here, or not to be had.")
     if options.get("crop") != "true":
         options.pop("crop_margin", None)  # it has no effect then
     return options
+
+
+def unknown(name: str, detail: str) -> Refused:
+    """A parameter that is not read here."""
+    return Refused("unknown_parameter", f"Unknown parameter {name[:80]}", detail)
 
 
 def _size(value: str) -> str:
@@ -120,7 +123,7 @@ _READERS: dict[str, Reader] = {
     "roi": _like("roi", _ROI),
     "bg_color": _like("bg_color", _COLOUR),
     "bg_image_url": lambda value: {"bg_image": value},
-    "scale": _only("scale", "original"),
+    "scale": _only("scale", "original", "100%"),
     "position": _only("position", "original"),
     "add_shadow": _only("add_shadow", *_NO),
     "shadow_type": _only("shadow_type", "none"),

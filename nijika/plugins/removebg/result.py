@@ -6,7 +6,7 @@ from multidict import CIMultiDict
 
 from nijika.errors import Problem
 from nijika.plugins.removebg.errors import refused
-from nijika.plugins.removebg.order import Order
+from nijika.plugins.removebg.writer import Writer
 from nijika.proxy.answer import Answer
 from nijika.proxy.contract import Refusal
 from nijika.proxy.encoded import Encoded
@@ -15,25 +15,25 @@ FOREGROUND = ("top", "left", "width", "height")
 
 
 class Results:
-    """What the worker makes of `order`, told as remove.bg tells it."""
+    """What the worker makes of the order that `writer` passes on, told as remove.bg tells it."""
 
     kinds: tuple[str, ...] = "image/", "application/zip"
 
-    def __init__(self, order: Order, *, is_json: bool) -> None:
-        self._order = order
+    def __init__(self, writer: Writer, *, is_json: bool) -> None:
+        self._writer = writer
         self._is_json = is_json
 
     def dress(self, answer: Answer) -> Answer:
         """The picture, or JSON with it; the type of the foreground is told, though nobody has looked for it."""
         head, tail = b'{"data":{"result_b64":"', b'"' + _foreground(answer) + b"}}"
         made = Encoded(answer, head, tail) if self._is_json else _Picture(answer)
-        if self._order.names_type:
+        if self._writer.order.names_type:
             made.headers["X-Type"] = "other"
         return made
 
     def refuse(self, refusal: Refusal) -> Problem:
         """With their codes."""
-        return refused(refusal)
+        return refused(refusal, self._writer.order.background)
 
 
 class _Picture:

@@ -4,6 +4,7 @@ import base64
 import json
 import time
 
+import aiohttp
 import pytest
 
 from tests.conftest import Start
@@ -111,6 +112,59 @@ async def test_a_refusal_by_the_worker_is_a_400_with_their_code_and_costs_nothin
     assert detail in (told.get("detail"), told["title"])
     assert (await customer.settled())["available"] == "100"
     assert await gateway.violations() == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "ours", "detail"),
+    [
+        (422, "bad-backdrop", "The backdrop is no picture."),
+        (400, "bad-option", 'The option "bg_image" takes one address.'),
+    ],
+)
+@pytest.mark.parametrize("parameter", ["bg_image_url", "bg_image_file"])
+async def test_what_is_wrong_with_the_background_is_not_blamed_on_the_picture(
+    gateway: Gateway, customer: Customer, upstream: Upstream, parameter: str, status: int, ours: str, detail: str
+) -> None:
+    problem = json.dumps({"status": status, "title": "x", "code": ours, "detail": detail}).encode()
+    upstream.plan(WORKER, answers.answer(status, problem, [("Content-Type", "application/problem+json")]))
+    data = aiohttp.FormData({"image_file_b64": "QUJD"})
+    if parameter == "bg_image_file":
+        data.add_field(parameter, b"no picture", filename="a.txt")
+    else:
+        data.add_field(parameter, "https://example.com/b.jpg")
+
+    answer, body = await remove(customer, data)
+
+    assert (answer.status, error(body)["code"]) == (400, f"invalid_{parameter}")
+    assert error(body)["detail"] == detail
+    assert (await customer.settled())["available"] == "100"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/json, text/plain, */*", "image/png"),
+        ("image/png, application/json;q=0.1", "image/png"),
+        ("application/json;q=0, image/*", "image/png"),
+        ("application/json", "application/json"),
+    ],
+)
+async def test_pictures_come_unless_json_is_asked_for(
+    gateway: Gateway, customer: Customer, upstream: Upstream, accept: str, kind: str
+) -> None:
+    upstream.plan(WORKER, answers.answer(200, b"cut-out", HEADERS))
+
+    answer, _ = await remove(customer, PICTURE, headers={"Accept": accept})
+
+    assert (answer.status, answer.content_type) == (200, kind)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", PATH), ("POST", ACCOUNT)])
+async def test_a_wrong_method_is_told_in_their_form(gateway: Gateway, method: str, path: str) -> None:
+    async with gateway.session.request(method, path) as answer:
+        told = error(await answer.read())
+
+    assert (answer.status, told["code"]) == (405, "method_not_allowed")
 
 
 async def test_a_4xx_that_is_not_the_workers_own_is_502(

@@ -1,5 +1,6 @@
 """What remove.bg's clients send reaches the worker in the worker's own words, or is refused before it costs anything."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -67,7 +68,7 @@ OPTIONS: list[tuple[dict[str, str], dict[str, bytes]]] = [
     ({"size": "small"}, {"size": b"preview"}),
     ({"size": "regular"}, {"size": b"preview"}),
     ({"size": "medium"}, {"size": b"medium"}),
-    ({"size": "50MP"}, {"size": b"full"}),
+    ({"size": "50MP"}, {"size": b"auto"}),
     ({"size": "auto"}, {"size": b"auto"}),
     ({"format": "zip"}, {"format": b"zip"}),
     ({"channels": "alpha"}, {"channels": b"alpha"}),
@@ -79,6 +80,8 @@ OPTIONS: list[tuple[dict[str, str], dict[str, bytes]]] = [
     ({"bg_image_url": URL}, {"bg_image": URL.encode()}),
     ({"scale": "original", "position": "original", "add_shadow": "false", "semitransparency": "true"}, {}),
     ({"type": "person", "type_level": "2", "shadow_method": "legacy"}, {}),
+    ({"shadow_type": "none", "shadow_opacity": "50"}, {}),
+    ({"scale": "100%"}, {}),
     ({"bg_color": "", "bg_image_url": "", "image_url": ""}, {}),
 ]
 
@@ -122,6 +125,7 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
     ({"image_url": URL}, "multiple_sources"),
     ({"image_file_b64": BASE64}, "multiple_sources"),
     ({"sparkle": "1"}, "unknown_parameter"),
+    ({"shadow_type": "drop", "shadow_opacity": "50"}, "invalid_shadow_type"),
 ]
 
 
@@ -146,6 +150,10 @@ UNREADABLE: list[tuple[str, bytes, str]] = [
     ("application/json", b'{"image_url": ["x"]}', "invalid_image_url"),
     ("application/json", b"", "missing_source"),
     ("application/json", b'{"image_file_b64": "***"}', "failed_to_read_image"),
+    ("application/json", b'{"image_file": "x"}', "invalid_image_file"),
+    ("application/json", b'{"image_file_b64": "QUJD", "bg_image_file": "x"}', "invalid_bg_image_file"),
+    ("application/x-www-form-urlencoded", b"image_file=x", "invalid_image_file"),
+    ("application/x-www-form-urlencoded", b"image_file=&bg_image_file=", "missing_source"),
     ("application/x-www-form-urlencoded", b"size=auto", "missing_source"),
     ("application/x-www-form-urlencoded", b"size=auto&size=hd", "invalid_size"),
     ("application/x-www-form-urlencoded", b"\xff=1", "invalid_request"),
@@ -172,6 +180,49 @@ async def test_a_body_that_cannot_be_read_is_refused_and_costs_nothing(
 
     assert (answer.status, error(body)["code"]) == (400, code)
     assert [seen for seen in upstream.seen if seen.complete] == []
+    assert (await customer.settled())["available"] == "100"
+
+
+async def test_an_address_needs_no_file_beside_it_where_a_browser_sends_an_empty_one(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    data = aiohttp.FormData({"image_url": URL})
+    for name in ("image_file", "bg_image_file"):
+        data.add_field(name, b"", filename="", content_type="application/octet-stream")
+
+    answer, _ = await remove(customer, data)
+
+    assert answer.status == 200
+    assert sent(upstream.seen[0]) == USUAL | {"url": URL.encode()}
+
+
+async def test_a_file_with_a_name_counts_though_it_is_empty(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    answer, _ = await remove(customer, form(picture=b""))
+
+    assert answer.status == 200
+    assert sent(upstream.seen[0]) == USUAL | {"image": b""}
+
+
+@pytest.mark.parametrize("text", [f"data:image/png;base64,{BASE64}", BASE64.replace("+", "-").replace("/", "_")])
+async def test_base64_may_be_a_data_url_or_safe_for_addresses(
+    gateway: Gateway, customer: Customer, upstream: Upstream, text: str
+) -> None:
+    answer, _ = await remove(customer, json={"image_file_b64": text})
+
+    assert answer.status == 200
+    assert sent(upstream.seen[0]) == USUAL | {"image": PICTURE}
+
+
+async def test_a_parameter_in_the_query_is_refused_by_name(
+    gateway: Gateway, customer: Customer, upstream: Upstream
+) -> None:
+    answer, body = await remove(customer, form(), params={"size": "full"})
+
+    assert (answer.status, error(body)["code"]) == (400, "unknown_parameter")
+    assert "size" in error(body)["title"]
+    assert upstream.seen == []
     assert (await customer.settled())["available"] == "100"
 
 
@@ -218,6 +269,9 @@ async def test_the_same_call_again_is_paid_for_once(gateway: Gateway, upstream: 
     headers = {"Content-Type": "application/json", "Idempotency-Key": "order-17"}
 
     first, _ = await remove(customer, body, headers=headers)
+    async with asyncio.timeout(10):
+        while await gateway.pool.fetchval("SELECT count(*) FROM idempotency_keys WHERE delivered IS NULL"):
+            await asyncio.sleep(0.01)
     again, told = await remove(customer, body, headers=headers)
 
     assert (first.status, again.status) == (200, 409)
