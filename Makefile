@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m nijika demo
 
-test: $(VENV)/.dev $(VENV)/.npm $(VENV)/.browser $(VENV)/.torch
+test: $(VENV)/.dev $(VENV)/.npm $(VENV)/.browser $(VENV)/.servers $(VENV)/.torch
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev $(VENV)/.torch
@@ -68,3 +68,6 @@ $(VENV)/.torch: | $(VENV)/.dev
 
 $(VENV)/.browser: | $(VENV)/bin/python
 	@tests/install chromium $@
+
+$(VENV)/.servers: | $(VENV)/bin/python
+	@tests/install servers $@

@@ -16,14 +16,18 @@ from nijika.errors import Problem
 from nijika.ledger import Ledger
 from nijika.ledger.lease import Lease
 from nijika.ledger.sweeper import Sweeper
+from nijika.limits.settings import MEMORY
+from nijika.limits.shared import Shared
 from nijika.login.admission import Terms
 from nijika.login.github import GitHub
 from nijika.login.gitlab import GitLab
 from nijika.login.provider import Addresses, Provider
 from nijika.login.sign_in import SignIn
+from nijika.middlewares.api_key import ApiKey
 from nijika.middlewares.body import Body
 from nijika.middlewares.canonical import Canonical
 from nijika.middlewares.problems import Problems
+from nijika.middlewares.rate_limit import RateLimit
 from nijika.module import Handler, Middleware, Route
 from nijika.pages import render
 from nijika.proxy.gathered import gathered
@@ -40,6 +44,7 @@ from nijika.state import (
     PUBLIC_URL,
     REFUSALS,
     ROUTES,
+    SHARED,
     SIGN_IN,
     UPSTREAMS,
     VAULT,
@@ -69,6 +74,7 @@ def build(config: Config, *, database_url: str, demo_user: int | None = None) ->
         app[DEMO_USER] = demo_user
     app[BODY_SECONDS] = config.server.body_seconds
     app[UPSTREAMS] = {name: _upstream(name, settings) for name, settings in config.upstreams.items()}
+    app[SHARED] = _shared(config.middlewares)
     render.setup(app)
     # Our own table of routes decides; aiohttp's only has to let everything in, without an invitation to send bodies.
     app.router.add_route("*", "/{path:.*}", _endpoint, expect_handler=_uninvited)
@@ -155,6 +161,8 @@ def _resources(
             await stack.enter_async_context(_running(Sweeper(app[POOL], lease, app[LEDGER]).run()))
             for upstream in app[UPSTREAMS].values():
                 await stack.enter_async_context(upstream)
+            for shared in app[SHARED].values():
+                await stack.enter_async_context(shared)
             for provider in app[SIGN_IN].providers.values():
                 await stack.enter_async_context(provider)
             for module in (*config.middlewares, *config.routes):
@@ -198,6 +206,13 @@ def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
         wake=Wake(settings.wake.path, settings.wake.seconds) if settings.wake else None,
         pace=Pace(*settings.max_rate) if settings.max_rate else None,
     )
+
+
+def _shared(links: Sequence[Middleware]) -> dict[str, Shared]:
+    """One client for each Redis that links count in, by its address."""
+    counting = [link for link in links if isinstance(link, RateLimit | ApiKey) and link.store != MEMORY]
+    vital = {link.store for link in counting if isinstance(link, RateLimit) and link.on_outage == "refuse"}
+    return {link.store: Shared(link.store, is_vital=link.store in vital) for link in counting}
 
 
 def _providers(settings: Login) -> dict[str, Provider]:

@@ -400,6 +400,21 @@ class TooManyRequests(Problem):
         )
 
 
+class TooManyWrongKeys(Problem):
+    """The caller's address has sent too many keys that are not valid; Retry-After says for how many seconds."""
+
+    status = 429
+    code = "too-many-wrong-keys"
+    title = "Too many wrong keys"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "Too many keys that are not valid came from your address. "
+            f"Please try again in {retry_after} second{'s' if retry_after != 1 else ''}.",
+            headers={"Retry-After": str(retry_after)},
+        )
+
+
 class UpstreamFailed(Problem):
     """The worker cannot be reached, or its answer is broken."""
 
@@ -432,6 +447,20 @@ class UpstreamUnavailable(Problem):
 
     def __init__(self, retry_after: int = 5) -> None:
         super().__init__(headers={"Retry-After": str(retry_after)})
+
+
+class LimiterUnavailable(Problem):
+    """Limits are counted in a Redis that does not answer, and nothing may pass uncounted."""
+
+    status = 503
+    code = "limiter-unavailable"
+    title = "Limits are out of reach"
+    detail = (
+        "Whether this call is within its limits cannot be told at the moment. Nothing was charged; please try again."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "5"})
 
 
 class LedgerUnavailable(Problem):

@@ -11,6 +11,7 @@ from nijika.database import Pool
 from nijika.errors import Problem
 from nijika.ledger import Bill, Fingerprint, Ledger
 from nijika.ledger.lease import Lease
+from nijika.limits.shared import Shared
 from nijika.login.sign_in import SignIn
 from nijika.proxy.upstream import Upstream
 from nijika.route import Match, Route, Routes
@@ -25,6 +26,7 @@ VAULT: web.AppKey[Vault] = web.AppKey("VAULT", Vault)
 ROUTES: web.AppKey[Routes] = web.AppKey("ROUTES", Routes)
 REFUSALS: web.AppKey[Callable[[Route], list[type[Problem]]]] = web.AppKey("REFUSALS")
 UPSTREAMS: web.AppKey[dict[str, Upstream]] = web.AppKey("UPSTREAMS", dict[str, Upstream])
+SHARED: web.AppKey[dict[str, Shared]] = web.AppKey("SHARED", dict[str, Shared])
 PUBLIC_URL: web.AppKey[str] = web.AppKey("PUBLIC_URL", str)
 SIGN_IN: web.AppKey[SignIn] = web.AppKey("SIGN_IN", SignIn)
 COOKIE: web.AppKey[AbstractStorage] = web.AppKey("COOKIE", AbstractStorage)

@@ -15,7 +15,7 @@ from nijika.store.migrate import migrate
 from tests.gateway import Customer, Gateway, configuration, loaded, serving, upstream_table
 from tests.peers.upstream import Upstream
 
-pytest_plugins = ["tests.providers.fixtures"]
+pytest_plugins = ["tests.providers.fixtures", "tests.redis"]
 
 Start = Callable[[str], AbstractAsyncContextManager[Gateway]]
 

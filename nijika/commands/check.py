@@ -53,8 +53,10 @@ def _explain(arguments: argparse.Namespace) -> int:
     try:
         path = canonical(arguments.path).path
         steps.append(("path", f"{path} (canonical)"))
-        rules = [link.find(path) for link in config.middlewares if isinstance(link, RateLimit)]
-        steps += [("limit", _limit(found and found[0], address)) for found in rules]
+        links = [link for link in config.middlewares if isinstance(link, RateLimit)]
+        steps += [("limit", _limit(found and found[0], address)) for found in (link.find(path) for link in links)]
+        bounds = filter(None, (link.find_concurrency(path) for link in links))
+        steps += [("at once", f"{_who(rule, address)}: {rule.concurrency} calls under way") for rule in bounds]
         route = config.table().match(method, path).route
         steps += _told(config, route)
     except Problem as problem:
@@ -79,10 +81,14 @@ def _told(config: Config, route: Route) -> list[tuple[str, str]]:
 def _limit(rule: Rule | None, address: str) -> str:
     if rule is None:
         return "no prefix matches; not limited"
-    who = address if rule.per == "address" else "each key"
     rate = rule.rate
     unit = "second" if rate.seconds == 1 else f"{rate.seconds} seconds"
-    return f"{who}: {rate.count} a {unit}, {rate.burst} at once (longest matching prefix: {rule.prefix})"
+    many = f"{rate.count} a {unit}, {rate.burst} at once"
+    return f"{_who(rule, address)}: {many} (longest matching prefix: {rule.prefix})"
+
+
+def _who(rule: Rule, address: str) -> str:
+    return address if rule.per == "address" else f"each {rule.per}"
 
 
 def _row(route: Route) -> dict[str, object]:

@@ -1,1 +1,1 @@
-"""How many calls a caller may make: GCRA."""
+"""How many calls a caller may make, and how many at once: in memory, or shared in Redis."""

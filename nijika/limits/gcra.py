@@ -25,9 +25,28 @@ class Rate:
         return -(-self.seconds * _SECOND // self.count)
 
     @property
+    def capacity(self) -> int:
+        """Nanoseconds in which an exhausted burst comes back."""
+        return self.burst * self.interval
+
+    @property
     def window(self) -> int:
         """Whole seconds in which an exhausted burst comes back."""
-        return _seconds(self.burst * self.interval)
+        return _seconds(self.capacity)
+
+    def take(self, ahead: int) -> "Decision":
+        """Whether one more call may pass while the theoretical arrival time is `ahead` nanoseconds from now."""
+        interval = self.interval
+        after, capacity = ahead + interval, self.burst * interval
+        if after > capacity:
+            return Decision(False, 0, _seconds(after - capacity), _seconds(ahead))
+        return Decision(True, (capacity - after) // interval, 0, _seconds(after))
+
+    def peek(self, ahead: int) -> "Decision":
+        """What `take` would answer, told without a call being made."""
+        free = (self.capacity - ahead) // self.interval
+        wait = 0 if free else _seconds(ahead + self.interval - self.capacity)
+        return Decision(free > 0, free, wait, _seconds(ahead))
 
 
 @dataclass(frozen=True)
@@ -61,27 +80,22 @@ class Memory:
 
     def take(self, caller: str) -> Decision:
         """Count one call of `caller` if it may pass."""
-        rate, now = self._rate, self._clock()
-        interval = rate.interval
-        capacity = rate.burst * interval
+        now = self._clock()
         known = self._arrivals.get(caller)
-        arrival = max(known or 0, now) + interval
-        ahead = arrival - now
-        if ahead > capacity:
-            return Decision(False, 0, _seconds(ahead - capacity), _seconds(ahead - interval))
+        start = max(known or 0, now)
+        decision = self._rate.take(start - now)
+        if not decision.passes:
+            return decision
+        arrival = start + self._rate.interval
         if known is None:
             self._make_room()
             heapq.heappush(self._heap, (arrival, caller))
         self._arrivals[caller] = arrival
-        return Decision(True, (capacity - ahead) // interval, 0, _seconds(ahead))
+        return decision
 
     def peek(self, caller: str) -> Decision:
         """What `take` would answer, without counting."""
-        rate, now = self._rate, self._clock()
-        capacity = rate.burst * rate.interval
-        ahead = max(self._arrivals.get(caller, 0) - now, 0)
-        free = (capacity - ahead) // rate.interval
-        return Decision(free > 0, free, 0 if free else _seconds(ahead + rate.interval - capacity), _seconds(ahead))
+        return self._rate.peek(max(self._arrivals.get(caller, 0) - self._clock(), 0))
 
     def _make_room(self) -> None:
         while len(self._arrivals) >= self._entries_max:

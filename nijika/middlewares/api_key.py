@@ -1,31 +1,58 @@
 """Your key: who pays, and whether this key may go where it wants to go."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
 from aiohttp import hdrs, web
+from pydantic import BeforeValidator, PrivateAttr, model_validator
 
 from nijika.database import OUTAGE
-from nijika.errors import InvalidKey, LedgerUnavailable, MissingKey, OutOfScope, Problem, Suspended
+from nijika.errors import (
+    InvalidKey,
+    LedgerUnavailable,
+    MissingKey,
+    OutOfScope,
+    Problem,
+    Suspended,
+    TooManyWrongKeys,
+)
+from nijika.limits.caller import bucket
+from nijika.limits.penalty import Penalty
+from nijika.limits.settings import MEMORY, PerTime, Store, per_time
 from nijika.module import Handler, Middleware, Route
-from nijika.state import KEY, MATCH, POOL, VAULT
+from nijika.state import CLIENT_IP, KEY, MATCH, POOL, SHARED, VAULT
 from nijika.store import keys
 from nijika.store.keys import Key
 from nijika.store.vault import is_well_formed
 
 
 class ApiKey(Middleware):
-    """Routes that need a key get it from `X-API-Key` or `Authorization: Bearer`; the others pass."""
+    """Routes that need a key get it from `X-API-Key` or `Authorization: Bearer`; the others pass.
+
+    An address from which more than `failures` wrong keys came is refused before the database is asked; they are
+    counted in `store`, and by each process alone while that is away.
+    """
 
     use: str = "api_key"
+    failures: Annotated[PerTime, BeforeValidator(per_time)] | None = None
+    store: Store = MEMORY
 
     after: ClassVar[tuple[str, ...]] = ("real_ip",)
+    _penalty: Penalty | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _count_failures(self) -> Self:
+        if self.failures is not None:
+            self._penalty = Penalty("wrong-keys", self.failures)
+        elif "store" in self.model_fields_set:
+            raise ValueError('store is where failures are counted; add failures = "20/m", or remove it')
+        return self
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Put the Key on the request, or refuse: MissingKey, InvalidKey, Suspended, OutOfScope."""
+        """Put the Key on the request, or refuse: MissingKey, InvalidKey, TooManyWrongKeys, Suspended, OutOfScope."""
         route = request[MATCH].route
         if not route.needs_key:
             return await handler(request)
-        key = await _find(request, _sent(request))
+        key = await self._key(request)
         if key.suspended:
             raise Suspended
         if key.scopes is not None and route.name not in key.scopes:
@@ -35,7 +62,24 @@ class ApiKey(Middleware):
 
     def refuses(self, route: Route) -> tuple[type[Problem], ...]:
         """Whoever has no right to call."""
-        return (MissingKey, InvalidKey, Suspended, OutOfScope, LedgerUnavailable) if route.needs_key else ()
+        if not route.needs_key:
+            return ()
+        guesses = () if self._penalty is None else (TooManyWrongKeys,)
+        return (MissingKey, InvalidKey, *guesses, Suspended, OutOfScope, LedgerUnavailable)
+
+    async def _key(self, request: web.Request) -> Key:
+        penalty = self._penalty
+        if penalty is None:
+            return await _find(request, _sent(request))
+        caller, shared = bucket(request[CLIENT_IP]), request.app[SHARED].get(self.store)
+        wait = await penalty.wait(caller, shared)
+        if wait:
+            raise TooManyWrongKeys(wait)
+        try:
+            return await _find(request, _sent(request))
+        except InvalidKey:
+            await penalty.count(caller, shared)
+            raise
 
 
 def _sent(request: web.Request) -> str:

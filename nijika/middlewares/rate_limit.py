@@ -1,39 +1,29 @@
-"""Not too fast: each rule limits the calls below one prefix, by address or by key.
+"""Not too fast, and not too much at once: each rule limits the calls below one prefix, by address, key or account.
 
 Source: draft-ietf-httpapi-ratelimit-headers (RateLimit, RateLimit-Policy); X-RateLimit-* by custom.
 """
 
-import re
-from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from aiohttp import web
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, PrivateAttr, model_validator
 
-from nijika.errors import BadPath, Problem, TooManyRequests
+from nijika.errors import BadPath, LimiterUnavailable, Problem, TooManyRequests
+from nijika.limits.caller import bucket
+from nijika.limits.flights import Flights
 from nijika.limits.gcra import Decision, Memory, Rate
+from nijika.limits.settings import MEMORY, PerTime, Store, per_time
+from nijika.limits.shared import CAPACITY_DAYS_MAX, Shared
 from nijika.module import Handler, Middleware, Route, Settings
 from nijika.proxy.path import canonical
-from nijika.state import CLIENT_IP, KEY, LIMIT_FIELDS, PATH
+from nijika.state import CLIENT_IP, KEY, LIMIT_FIELDS, MATCH, PATH, REQUEST_ID, SHARED
 
-_RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h|d)", re.ASCII)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_IPV6_HOST_BITS = 64
+__all__ = ["PerTime", "RateLimit", "Rule", "bucket", "per_time"]
 
+FULL_SECONDS = 1  # when a call under way will end is not known
 
-class PerTime(NamedTuple):
-    """So many `calls` in so many `seconds`."""
-
-    calls: int
-    seconds: int
-
-
-def per_time(value: object) -> PerTime:
-    """Read "5/s", "100/m", "1000/h" or "10000/d"."""
-    match = _RATE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('a rate is a number of calls by s, m, h or d, such as "5/s"')
-    return PerTime(int(match[1]), _UNITS[match[2]])
+T = TypeVar("T")
 
 
 def _prefix(text: str) -> str:
@@ -47,16 +37,29 @@ def _prefix(text: str) -> str:
 
 
 class Rule(Settings):
-    """`limit` calls in the long run, `burst` at once (default: as many as `limit` counts), below `prefix`."""
+    """Below `prefix`: `limit` calls in the long run, `burst` at once (default: as many as `limit` counts).
+
+    `concurrency` calls of one caller may be under way, whatever their rate. Either of the two may be left out.
+    """
 
     prefix: Annotated[str, AfterValidator(_prefix)]
-    limit: Annotated[PerTime, BeforeValidator(per_time)]
+    limit: Annotated[PerTime, BeforeValidator(per_time)] | None = None
     burst: PositiveInt | None = None
-    per: Literal["address", "key"] = "address"
+    concurrency: PositiveInt | None = None
+    per: Literal["address", "key", "account"] = "address"
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if self.limit is None and self.concurrency is None:
+            raise ValueError('a rule has a limit such as "5/s", a concurrency such as 4, or both')
+        if self.limit is None and self.burst is not None:
+            raise ValueError("burst is of use with a limit only")
+        return self
 
     @property
     def rate(self) -> Rate:
-        """The rule as the limiter takes it."""
+        """The rule's `limit` as the limiter takes it."""
+        assert self.limit is not None, "a rule without limit counts calls under way only"
         return Rate(self.limit.calls, self.limit.seconds, self.burst or self.limit.calls)
 
     @property
@@ -66,71 +69,136 @@ class Rule(Settings):
 
 
 class RateLimit(Middleware):
-    """The rule with the longest matching prefix counts the call; `entries_max` callers are known to each rule.
+    """Of the rules whose prefix matches, the longest with a limit and the longest with a concurrency count the call.
 
-    It may stand in the chain twice: before `api_key` by address, and behind it by key.
+    `entries_max` callers are known to each rule. With a Redis as `store`, all processes count together; `on_outage`
+    says what happens while it is away: each process counts by itself, or calls to workers and with keys are refused.
+    The link may stand in the chain twice: before `api_key` by address, and behind it by key.
     """
 
     use: str = "rate_limit"
-    store: Literal["memory"] = "memory"
+    store: Store = MEMORY
+    on_outage: Literal["local", "refuse"] = "local"
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     entries_max: PositiveInt = 65_536
 
     after: ClassVar[tuple[str, ...]] = ("real_ip",)
     _tables: dict[str, tuple[Rule, Memory]] = PrivateAttr(default_factory=dict)
+    _flights: dict[str, tuple[Rule, Flights]] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _index(self) -> Self:
         for rule in self.rules:
-            if rule.path in self._tables:
+            if rule.path in self._tables or rule.path in self._flights:
                 raise ValueError(f'two rules for the prefix "{rule.prefix}"')
-            self._tables[rule.path] = rule, Memory(rule.rate, entries_max=self.entries_max)
+            if rule.limit is not None:
+                self._tables[rule.path] = rule, Memory(rule.rate, entries_max=self.entries_max)
+            if rule.concurrency is not None:
+                self._flights[rule.path] = rule, Flights(rule.concurrency)
+        return self
+
+    @model_validator(mode="after")
+    def _suits_its_store(self) -> Self:
+        if self.store == MEMORY and "on_outage" in self.model_fields_set:
+            raise ValueError("on_outage is of use with a Redis as store only; memory is never away")
+        for rule, _ in self._tables.values() if self.store != MEMORY else ():
+            if rule.rate.window > CAPACITY_DAYS_MAX * 86_400:
+                raise ValueError(
+                    f'the burst of "{rule.prefix}" takes more than {CAPACITY_DAYS_MAX} days to come back, which is '
+                    "more than is counted exactly in Redis; make it smaller"
+                )
         return self
 
     def prerequisites(self) -> tuple[str, ...]:
-        """To count by key, the key must be known."""
-        return ("api_key",) if any(rule.per == "key" for rule in self.rules) else ()
+        """To count by key or account, the key must be known."""
+        return ("api_key",) if any(rule.per != "address" for rule in self.rules) else ()
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Pass the call on, or refuse it with TooManyRequests and the time to wait."""
-        found = self.find(request[PATH])
-        if found is None:
+        """Pass the call on, or refuse it: TooManyRequests with the time to wait, LimiterUnavailable."""
+        shared = request.app[SHARED].get(self.store)
+        limited = self.find(request[PATH])
+        if limited is not None:
+            rule, memory = limited
+            caller = _caller(rule, request)
+            decision = memory.take(caller) if shared is None else await self._take(request, shared, limited, caller)
+            request[LIMIT_FIELDS] = _fields(rule, decision)
+            if not decision.passes:
+                raise TooManyRequests(decision.retry_after)
+        bounded = _longest(self._flights, request[PATH]) if self._flights else None
+        if bounded is None:
             return await handler(request)
-        rule, memory = found
-        decision = memory.take(_caller(rule, request))
-        request[LIMIT_FIELDS] = _fields(rule, decision)
-        if not decision.passes:
-            raise TooManyRequests(decision.retry_after)
-        return await handler(request)
+        return await self._fly(request, handler, shared, *bounded)
 
     def refuses(self, route: Route) -> tuple[type[Problem], ...]:
         """Where a rule counts."""
-        return (TooManyRequests,) if self.find(route.path) else ()
+        if self.find(route.path) is None and _longest(self._flights, route.path) is None:
+            return ()
+        return (TooManyRequests, LimiterUnavailable) if self._must_know(route) else (TooManyRequests,)
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell the caller where it stands."""
         response.headers.update(request.get(LIMIT_FIELDS, {}))
 
     def find(self, path: str) -> tuple[Rule, Memory] | None:
-        """The rule for a canonical path, and its table; None if no prefix matches."""
-        path = path.rstrip("/")
-        while True:
-            found = self._tables.get(path)
-            if found is not None or not path:
-                return found
-            path = path.rpartition("/")[0]
+        """The rule that limits the rate on a canonical path, and its table; None if no prefix matches."""
+        return _longest(self._tables, path)
+
+    def find_concurrency(self, path: str) -> Rule | None:
+        """The rule that limits the calls under way on a canonical path; None if no prefix matches."""
+        found = _longest(self._flights, path)
+        return None if found is None else found[0]
+
+    async def _take(self, request: web.Request, shared: Shared, limited: tuple[Rule, Memory], caller: str) -> Decision:
+        rule, memory = limited
+        decision = await shared.take(rule.prefix, rule.rate, caller)
+        if decision is None:
+            self._check_outage(request)
+            return memory.take(caller)
+        if decision.passes:
+            memory.take(caller)  # so that no burst comes anew when Redis goes away
+        return decision
+
+    async def _fly(
+        self, request: web.Request, handler: Handler, shared: Shared | None, rule: Rule, flights: Flights
+    ) -> web.StreamResponse:
+        """This process' own calls are counted in any case, so that its limit holds whatever becomes of Redis."""
+        assert rule.concurrency is not None
+        caller = _caller(rule, request)
+        with flights.flight(caller) as has_room:
+            if not has_room:
+                raise TooManyRequests(FULL_SECONDS)
+            if shared is None:
+                return await handler(request)
+            async with shared.flight(rule.prefix, rule.concurrency, caller, str(request[REQUEST_ID])) as has_entered:
+                if has_entered is None:
+                    self._check_outage(request)
+                if has_entered is False:
+                    raise TooManyRequests(FULL_SECONDS)
+                return await handler(request)
+
+    def _check_outage(self, request: web.Request) -> None:
+        if self._must_know(request[MATCH].route):
+            raise LimiterUnavailable
+
+    def _must_know(self, route: Route) -> bool:
+        """What this gateway answers by itself goes on, `/health` and `/ready` above all."""
+        is_work = route.needs_key or route.upstream is not None
+        return is_work and self.store != MEMORY and self.on_outage == "refuse"
 
 
-def bucket(address: IPv4Address | IPv6Address) -> str:
-    """One household is one caller: an IPv4 address, or the /64 of an IPv6 address."""
-    if isinstance(address, IPv6Address):
-        return f"{IPv6Address(int(address) >> _IPV6_HOST_BITS << _IPV6_HOST_BITS)}/64"
-    return str(address)
+def _longest(rules: Mapping[str, T], path: str) -> T | None:
+    path = path.rstrip("/")
+    while True:
+        found = rules.get(path)
+        if found is not None or not path:
+            return found
+        path = path.rpartition("/")[0]
 
 
 def _caller(rule: Rule, request: web.Request) -> str:
-    if rule.per == "key" and KEY in request:
-        return f"key {request[KEY].id}"
+    if rule.per != "address" and KEY in request:
+        key = request[KEY]
+        return f"key {key.id}" if rule.per == "key" else f"account {key.account}"
     return bucket(request[CLIENT_IP])
 
 

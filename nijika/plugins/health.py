@@ -1,21 +1,22 @@
 """Whether the gateway lives, and whether it can do its work."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from aiohttp import web
 from pydantic import BaseModel
 
 from nijika.database import OUTAGE
+from nijika.limits.shared import Shared
 from nijika.module import FREE, About, Plugin, Route
-from nijika.state import POOL, UPSTREAMS
+from nijika.state import POOL, SHARED, UPSTREAMS
 
 PROBE_SECONDS = 2.0
 
 
 class Health(Plugin):
-    """`/health` answers while the process lives; `/ready` asks the database and tells how the upstreams were doing."""
+    """`/health` answers while the process lives; `/ready` asks the database and tells how the others were doing."""
 
     def routes(self) -> Iterable[Route]:
         """`/health` and `/ready`."""
@@ -38,10 +39,15 @@ class Place(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether calls can be charged; `upstreams` tells how each was doing, but does not count."""
+    """Whether calls can be charged; `upstreams` tells how each was doing, but does not count.
+
+    `limits` are counted in this process (memory) or in Redis (shared); while Redis is away, in each process (local),
+    or calls are refused (refused).
+    """
 
     status: Literal["ok", "unavailable"]
     database: Literal["ok", "read-only", "unreachable"]
+    limits: Literal["memory", "shared", "local", "refused"]
     upstreams: dict[str, list[Place]]
 
 
@@ -55,12 +61,26 @@ async def _health(_: web.Request) -> web.Response:
 
 async def _ready(request: web.Request) -> web.Response:
     """Upstreams are told of but not asked, and do not count: a worker may be scaled to zero on purpose."""
-    database = await _database(request)
-    upstreams = {name: upstream.state() for name, upstream in request.app[UPSTREAMS].items()}
-    body = {"status": "ok" if database == "ok" else "unavailable", "database": database, "upstreams": upstreams}
-    status = 200 if database == "ok" else 503
-    headers = {"Cache-Control": "no-store"} | ({} if status == 200 else {"Retry-After": "5"})  # noqa: PLR2004
-    return web.json_response(body, status=status, headers=headers)
+    database, limits = await _database(request), _limits(request.app[SHARED].values())
+    is_ready = database == "ok" and limits != "refused"
+    body = {
+        "status": "ok" if is_ready else "unavailable",
+        "database": database,
+        "limits": limits,
+        "upstreams": {name: upstream.state() for name, upstream in request.app[UPSTREAMS].items()},
+    }
+    headers = {"Cache-Control": "no-store"} | ({} if is_ready else {"Retry-After": "5"})
+    return web.json_response(body, status=200 if is_ready else 503, headers=headers)
+
+
+def _limits(places: Collection[Shared]) -> str:
+    """Redis is not asked: the limiter knows."""
+    away = [place for place in places if place.away]
+    if any(place.is_vital for place in away):
+        return "refused"
+    if away:
+        return "local"
+    return "shared" if places else "memory"
 
 
 async def _database(request: web.Request) -> str:

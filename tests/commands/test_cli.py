@@ -678,6 +678,19 @@ def test_a_missing_file_is_told(folder: Folder) -> None:
     assert "does not exist" in done.err
 
 
+def test_explain_tells_how_many_calls_of_whom_may_be_under_way(folder: Folder) -> None:
+    rule = '[[middlewares]]\nuse = "rate_limit"\nrules = [{ prefix = "/api/", concurrency = 4, per = "account" }]\n'
+    pricing = '[[middlewares]]\nuse = "pricing"'
+    file = folder.path / "config.toml"
+    text = file.read_text()
+    assert pricing in text
+    file.write_text(text.replace(pricing, rule + pricing))
+
+    rows = folder.json("explain", "POST", "/api/removebg")
+
+    assert {"step": "at once", "what": "each account: 4 calls under way"} in rows
+
+
 def test_explain_tells_what_a_call_meets(folder: Folder) -> None:
     priced = folder.run("explain", "post", "/%61pi/removebg", "--ip", "2001:db8::1")
     own = {row["step"]: row["what"] for row in folder.json("explain", "GET", "/health")}
