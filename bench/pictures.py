@@ -66,6 +66,11 @@ class StandIn:
         del error
         return False
 
+    def is_lost(self, error: Exception) -> bool:
+        """Never."""
+        del error
+        return False
+
 
 class OneByOne:
     """What issue 5 says of the original: decoding, model and encoding within the event loop, one after the other."""
@@ -150,7 +155,7 @@ def usual(server: OneByOne | OneImage) -> web.AppRunner:
 def ours() -> web.AppRunner:
     """The worker as it is, but for the engine."""
     engines.load = lambda *_, **__: StandIn()
-    return runner(Worker(Settings()))
+    return runner(Worker(Settings(body_bytes_max=2**26)))
 
 
 async def serve(run: web.AppRunner) -> None:

@@ -125,14 +125,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _what(add: Callable[..., object]) -> None:
-    add("--engine", choices=engines.NAMES, default="auto", help="what finds the foreground; auto takes the best")
-    add("--weights", metavar="WHERE", help="a folder or hub id with the engine's weights")
+    best = "what finds the foreground; auto: birefnet when --weights is given, else classic"
+    add("--engine", choices=engines.NAMES, default="auto", help=best)
+    where = "a variant, a folder, a file or ID@COMMIT of the hub with the engine's weights; VARIANT=WHERE names them"
+    add("--weights", metavar="WHERE", help=where)
     add(
         "--compile", action="store_true", help="compile the engine's network: minutes at the start, faster from then on"
     )
     upscalers = (*engines.UPSCALERS, "none")
     add("--upscaler", choices=upscalers, default="lanczos", help="what enlarges; none: no /v1/upscale")
-    add("--upscaler-weights", metavar="WHERE", help="a folder or hub id with the upscaler's weights")
+    add("--upscaler-weights", metavar="WHERE", help="a folder with the upscaler's weights")
     price = "tell X-Nijika-Cost: so many credits for a megapixel that comes in"
     add("--price-per-megapixel", type=_amount, metavar="CREDITS", help=price)
 

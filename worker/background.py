@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from worker import foreground, layout
+from worker import foreground, layout, profiles
 from worker.pixels import OPAQUE, Bytes, Picture
 
 Colour = tuple[int, int, int, int]
@@ -23,11 +23,19 @@ def plain(colour: Colour, size: tuple[int, int]) -> Picture:
 def covering(picture: Picture, size: tuple[int, int]) -> Picture:
     """The middle of `picture`, scaled so that it fills `size` (height, width)."""
     alpha = None if picture.alpha is None else layout.cover(picture.alpha, size)
-    return Picture(layout.cover(picture.rgb, size), alpha, None)
+    return Picture(layout.cover(picture.rgb, size), alpha, picture.icc)
+
+
+def in_srgb(picture: Picture) -> Picture:
+    """`picture` in the colours that a picture without a profile has: two can only be mixed in the same ones."""
+    return Picture(profiles.in_srgb(picture.rgb, picture.icc), picture.alpha, None)
 
 
 def laid(picture: Picture, behind: Picture) -> Picture:
-    """`picture` over `behind`, both of one size (Porter and Duff 1984, "over"); alpha is None where that is opaque."""
+    """`picture` over `behind`, both of one size (Porter and Duff 1984, "over"); alpha is None where that is opaque.
+
+    What is not white wants both `in_srgb` before; the profile of the one in front stays.
+    """
     if picture.alpha is None:
         return picture
     if behind.alpha is None:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from worker.pixels import Bytes
-from worker.problems import Busy, EngineFailed, EngineGone, NotReady, Problem, TooLate
+from worker.problems import Busy, EngineFailed, EngineGone, NotReady, Problem, TooLargeForDevice, TooLate
 
 T = TypeVar("T")
 
 log = logging.getLogger("worker")
 
 CAREFUL_CALLS = 64  # how long the device is given smaller batches after it ran out of memory
+FAILURES_MAX = 8  # of views alone, in a row, without one success: then it is not the pictures
 STOPPING = "The worker is stopping. Send it again."
 
 
@@ -24,13 +25,15 @@ STOPPING = "The worker is stopping. Send it again."
 class Kind:
     """A kind of work for the device: `run` takes views of one shape and gives as many results, in order.
 
-    Work of the same `key` may share a call of at most `pixels_together`; a single view always goes.
+    Work of the same `key` may share a call of at most `pixels_together`; a single view always goes. What `is_lost`
+    says yes to ends the thread.
     """
 
     key: Hashable
     run: Callable[[Sequence[Bytes]], Sequence[Bytes]]
     pixels_together: int
     is_out_of_memory: Callable[[Exception], bool]
+    is_lost: Callable[[Exception], bool]
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,28 @@ class Ran:
     together: int
 
 
+class DeviceUseless(Exception):
+    """So many views failed one after the other that the fault is not theirs; in a sentence to the operator."""
+
+
 class Batcher:
     """A queue of at most `waiting_max` views before a thread that nothing else may use the device from.
 
     There is no timer: a lone view goes at once. The oldest view says what goes next, so none waits for ever.
-    `over` is done, and `failure` is set, when the thread has ended by a failure.
+    The thread ends by a failure that says that the device is lost, and after `failures_max` failures of single views
+    in a row: `over` is done then, and `failure` is set, so that the process can be started again.
     """
 
     over: "asyncio.Future[None]"
 
-    def __init__(self, waiting_max: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, waiting_max: int, clock: Callable[[], float] = time.monotonic, failures_max: int = FAILURES_MAX
+    ) -> None:
         self.failure: BaseException | None = None  # what ended the thread
         self._waiting_max = waiting_max
         self._clock = clock
+        self._failures_max = failures_max
+        self._failures = 0  # of single views, since the last success
         self._queue: deque[_Item] = deque()
         self._in_work: list[_Item] = []
         self._careful: dict[Hashable, tuple[int, int]] = {}
@@ -78,7 +90,8 @@ class Batcher:
         """Give `view` to the device; a caller who is cancelled while he waits is left out.
 
         Raises Busy if the queue is full, TooLate if its turn comes after `deadline` (by the clock), EngineFailed if
-        the call fails for this view alone, EngineGone if the thread has ended, NotReady if it is stopping.
+        the call fails for this view alone, TooLargeForDevice if memory does not do for it alone, EngineGone if the
+        thread has ended, NotReady if it is stopping.
         """
         item = _Item(kind, view, deadline, asyncio.get_running_loop().create_future())
         with self._changed:
@@ -164,7 +177,8 @@ class Batcher:
         if problem is None:
             return
         if len(items) == 1:
-            _later_failed(items[0].future, Busy() if too_large else problem)
+            # To come again would not help: alone as it was, the device had all of its memory for it.
+            _later_failed(items[0].future, TooLargeForDevice() if too_large else problem)
             return
         # Half of it where memory ran out; else one by one, so that the picture which broke the call fails alone.
         share = (len(items) + 1) // 2 if too_large else 1
@@ -184,14 +198,25 @@ class Batcher:
         except Problem as problem:
             return problem, False
         except Exception as error:
+            if kind.is_lost(error):
+                raise
             too_large = kind.is_out_of_memory(error)
             log.warning("%s failed for %d at once", kind.key, len(items), exc_info=not too_large)
+            if len(items) == 1 and not too_large:
+                self._count_failure(error)
             return EngineFailed(), too_large
         seconds = self._clock() - begun
+        self._failures = 0
         self._recover(items[0].key)
         for item, result in results:
             _later(item.future, Ran(result, seconds, len(items)))
         return None, False
+
+    def _count_failure(self, error: Exception) -> None:
+        """A second net below `is_lost`: not every error of a broken device says that it is."""
+        self._failures += 1
+        if self._failures >= self._failures_max:
+            raise DeviceUseless(f"{self._failures} pictures in a row failed, the last one by {error!r}") from error
 
     def _pixels_together(self, item: "_Item") -> int:
         return self._careful.get(item.key, (item.kind.pixels_together, 0))[0]

@@ -88,10 +88,12 @@ class Cutting:
     def _on_background(self, picture: Picture) -> Picture:
         size = picture.rgb.shape[:2]
         if self._backdrop:
-            return background.laid(picture, background.covering(self._backdrop, size))
-        if self._wish.bg_color:
-            return background.laid(picture, background.plain(self._wish.bg_color, size))
-        return picture
+            behind = background.covering(self._backdrop, size)
+        elif self._wish.bg_color:
+            behind = background.plain(self._wish.bg_color, size)
+        else:
+            return picture
+        return background.laid(background.in_srgb(picture), background.in_srgb(behind))
 
 
 def _region(picture: Picture, wish: wishes.Cutout) -> layout.Box:

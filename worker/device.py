@@ -1,9 +1,10 @@
 """What is loaded on the device, and how pictures are given to it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from worker.batcher import Batcher, Kind, Ran
 from worker.engines import Engine, Upscaler
@@ -19,6 +20,16 @@ class Models:
 
     engine: Engine
     upscaler: Upscaler | None
+
+
+@dataclass(frozen=True)
+class Enlarging:
+    """How one picture's tiles are enlarged; `keep` is given them in their order, some at a time."""
+
+    model: str
+    denoise: float | None
+    deadline: float
+    keep: Callable[[Sequence[Bytes]], Awaitable[object]]
 
 
 class Device:
@@ -65,27 +76,33 @@ class Device:
 
     async def alpha(self, engine: Engine, view: Bytes, deadline: float) -> Ran:
         """Give one view to the engine. Raises as Batcher.run does."""
-        kind = Kind("alphas", engine.alphas, engine.pixels_together, engine.is_out_of_memory)
+        kind = Kind("alphas", engine.alphas, engine.pixels_together, engine.is_out_of_memory, engine.is_lost)
         return await self._batcher.run(kind, view, deadline)
 
-    async def enlarge(
-        self, upscaler: Upscaler, tiles: Sequence[Bytes], model: str, denoise: float | None, deadline: float
-    ) -> tuple[list[Bytes], float]:
+    async def enlarge(self, upscaler: Upscaler, tiles: Iterable[Bytes], how: Enlarging) -> float:
         """Give the tiles of one picture to the upscaler; the seconds are their share of the calls.
 
-        Raises as Batcher.run does.
+        At most TILES_AT_ONCE of them are in work; when `how.keep` has taken those, they are forgotten here.
+        Raises as Batcher.run and `how.keep` do.
         """
-        run = partial(upscaler.enlarge, model=model, denoise=denoise)
-        kind = Kind(("enlarge", model, denoise), run, upscaler.pixels_together, upscaler.is_out_of_memory)
-        done: list[Ran] = []
-        for start in range(0, len(tiles), TILES_AT_ONCE):
-            done += await self._all(kind, tiles[start : start + TILES_AT_ONCE], deadline)
-        return [ran.result for ran in done], sum(ran.seconds / ran.together for ran in done)
+        run = partial(upscaler.enlarge, model=how.model, denoise=how.denoise)
+        key = ("enlarge", how.model, how.denoise)
+        kind = Kind(key, run, upscaler.pixels_together, upscaler.is_out_of_memory, upscaler.is_lost)
+        seconds, left = 0.0, iter(tiles)
+        while group := list(islice(left, TILES_AT_ONCE)):
+            seconds += await self._enlarge(kind, group, how)
+        return seconds
 
     async def close(self) -> None:
         """Refuse the waiting pictures; the call in work is finished."""
         self.loading.cancel()
         await self._batcher.close()
+
+    async def _enlarge(self, kind: Kind, tiles: Sequence[Bytes], how: Enlarging) -> float:
+        # A function of its own, so that nothing refers to the enlarged tiles when the next ones are made.
+        done = await self._all(kind, tiles, how.deadline)
+        await how.keep([ran.result for ran in done])
+        return sum(ran.seconds / ran.together for ran in done)
 
     async def _all(self, kind: Kind, views: Sequence[Bytes], deadline: float) -> list[Ran]:
         tasks = [asyncio.create_task(self._batcher.run(kind, view, deadline)) for view in views]

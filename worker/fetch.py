@@ -6,6 +6,8 @@ import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import aiohttp
 from aiohttp import hdrs
@@ -16,6 +18,7 @@ from worker.problems import BadUrl, Busy, FetchFailed, FetchTooLarge, PrivateAdd
 
 HOPS_MAX = 3
 OPEN_MAX = 8
+LOOK_UPS_MAX = 16
 TOTAL_SECONDS = 20
 URL_CHARACTERS_MAX = 2_048
 
@@ -37,7 +40,9 @@ class Fetcher:
     """
 
     def __init__(self, resolve: Resolve | None = None, trusts: Callable[[IPAddress], bool] | None = None) -> None:
-        self._resolver = _CheckingResolver(resolve or _resolve, trusts or is_public)
+        # A name server that is silent keeps a thread for longer than anyone waits: not one of those that others need.
+        self._names = ThreadPoolExecutor(LOOK_UPS_MAX, "names")
+        self._resolver = _CheckingResolver(resolve or self._look_up, trusts or is_public)
         self._open = 0
 
     async def fetch(self, url: str, bytes_max: int) -> bytes:
@@ -54,6 +59,11 @@ class Fetcher:
             raise FetchFailed("The url could not be fetched. Check that it opens in a browser.") from error
         finally:
             self._open -= 1
+
+    async def _look_up(self, host: str, port: int) -> list[str]:
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._names, look_up)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -114,11 +124,6 @@ class _CheckingResolver(AbstractResolver):
         with contextlib.suppress(ValueError):
             if not self._trusts(ipaddress.ip_address(url.host or "")):
                 raise PrivateAddress("The url leads to an address that is not public. Send the picture itself.")
-
-
-async def _resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _family(address: IPAddress) -> socket.AddressFamily:

@@ -1,18 +1,17 @@
 """From a request to the bytes of its picture and its options: a raw body, a form, or JSON with an address to fetch."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage
 
+from worker import pixels
+from worker.body import Body
 from worker.fetch import Fetcher
-from worker.options import Chosen, Known
-from worker.problems import BadBody, BadOption, BodyTooLarge, EncodedBody, NoImage, NotAnImage, SlowBody
+from worker.options import Chosen, Known, given_twice
+from worker.problems import BadBody, BodyTooLarge, EncodedBody, NoImage, NotAnImage, of_backdrop
 
-BODY_SECONDS = 60
 IMAGE_FIELDS = ("image", "image_file")
 BACKDROP_OPTION = "bg_image"
 BACKDROP_FIELDS = (BACKDROP_OPTION, "bg_image_file")
@@ -25,6 +24,7 @@ class Order:
 
     options: Chosen
     data: bytes = b""
+    has_picture: bool = False
     url: str | None = None
     backdrop: bytes | None = None
 
@@ -32,6 +32,24 @@ class Order:
     def has_backdrop(self) -> bool:
         """Whether there is a picture to lay the other one on."""
         return self.backdrop is not None or BACKDROP_OPTION in self.options.given
+
+    def add_picture(self, data: bytes) -> None:
+        """Take the picture, be it empty. Raises BadBody for a second one."""
+        if self.has_picture:
+            raise BadBody("The form has more than one picture. Send one for each request.")
+        self.data, self.has_picture = data, True
+
+    def add_backdrop(self, data: bytes) -> None:
+        """Take the picture to lay the other one on. Raises BadOption for a second one."""
+        if self.has_backdrop:
+            raise given_twice(BACKDROP_OPTION)
+        self.backdrop = data
+
+    def add_option(self, name: str, value: object) -> None:
+        """Take an option. Raises UnknownOption, and BadOption also for a backdrop's address beside its file."""
+        if name == BACKDROP_OPTION and self.has_backdrop:
+            raise given_twice(BACKDROP_OPTION)
+        self.options.add(name, value)
 
 
 class Reader:
@@ -51,23 +69,20 @@ class Reader:
         for name, value in request.query.items():
             order.options.add(name, value)
         await _invite(request)
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                await self._fill(order, request)
-        except TimeoutError as error:
-            raise SlowBody(f"The body took longer than {BODY_SECONDS} seconds. Send it again.") from error
-        except web.RequestPayloadError as error:
-            raise BadBody("The body is cut short or wrongly framed. Send it again.") from error
+        body = Body(request, self._body_bytes_max)
+        async with body.reading():
+            await self._fill(order, request.content_type, body)
         if not order.data and order.url is None:
             raise NoImage
         return order
 
     async def fetch(self, order: Order) -> None:
-        """Put the bytes of what is known by its address into the order. Raises as Fetcher.fetch does, and BadBody."""
+        """Put what is known by its address into the order. Raises as Fetcher.fetch does, BadBody, and BadBackdrop."""
         if order.url is not None:
             order.data = await self._fetched(order.url)
         if BACKDROP_OPTION in order.options.given:
-            order.backdrop = await self._fetched(order.options.given[BACKDROP_OPTION])
+            with of_backdrop():
+                order.backdrop = await self._fetched(order.options.given[BACKDROP_OPTION])
 
     async def _fetched(self, url: str) -> bytes:
         if self._fetcher is None:
@@ -80,51 +95,48 @@ class Reader:
         if (request.content_length or 0) > self._body_bytes_max:
             raise BodyTooLarge(self._body_bytes_max)
 
-    async def _fill(self, order: Order, request: web.Request) -> None:
-        if request.content_type == "multipart/form-data":
-            await self._form(order, request)
-        elif request.content_type.startswith("multipart/"):
+    async def _fill(self, order: Order, kind: str, body: Body) -> None:
+        if kind == "multipart/form-data":
+            await self._form(order, body)
+        elif kind.startswith("multipart/"):
             raise NotAnImage("Of the multipart kinds only multipart/form-data is read here.")
-        elif request.content_type == "application/json":
-            _json(order, await self._gather(request, request.content.iter_any(), TEXT_BYTES_MAX))
+        elif kind == "application/json":
+            _json(order, await body.whole(TEXT_BYTES_MAX))
         else:
-            order.data = await self._gather(request, request.content.iter_any(), self._body_bytes_max)
+            order.data = await body.whole(self._body_bytes_max)
+            # curl calls by this name whatever it sends, unless told otherwise: a picture is taken for one.
+            if kind == "application/x-www-form-urlencoded" and not pixels.begins_like_a_picture(order.data):
+                raise NotAnImage('Forms are read as multipart/form-data only. Send the picture in its field "image".')
 
-    async def _form(self, order: Order, request: web.Request) -> None:
+    async def _form(self, order: Order, body: Body) -> None:
         try:
-            async for part in await request.multipart():
-                if not isinstance(part, BodyPartReader) or not part.name:
-                    raise BadBody('Every part of the form needs a name: "image", or the name of an option.')
-                await self._part(order, request, part, part.name)
+            async for part in body.parts():
+                await self._part(order, body, part)
         except (ValueError, RuntimeError, AssertionError, BadHttpMessage) as error:
             raise BadBody("The form cannot be read: it is cut short or not multipart/form-data.") from error
 
-    async def _part(self, order: Order, request: web.Request, part: BodyPartReader, name: str) -> None:
+    async def _part(self, order: Order, body: Body, part: BodyPartReader) -> None:
+        name = str(part.name)
         if name in IMAGE_FIELDS:
-            if order.data:
-                raise BadBody("The form has more than one picture. Send one for each request.")
-            order.data = await self._gather(request, _chunks(part), self._body_bytes_max)
+            if (data := await self._file(body, part)) is not None:
+                order.add_picture(data)
         elif name in BACKDROP_FIELDS and part.filename is not None:
             order.options.check(BACKDROP_OPTION)
-            if order.has_backdrop:
-                raise BadOption(f'The option "{BACKDROP_OPTION}" is given twice.')
-            order.backdrop = await self._gather(request, _chunks(part), self._body_bytes_max)
+            if (data := await self._file(body, part)) is not None:
+                order.add_backdrop(data)
         else:
             order.options.check(name)
-            order.options.add(name, (await self._gather(request, _chunks(part), TEXT_BYTES_MAX)).decode())
+            order.add_option(name, (await body.content(part, TEXT_BYTES_MAX)).decode())
 
-    async def _gather(self, request: web.Request, chunks: AsyncIterator[bytes], bytes_max: int) -> bytes:
-        gathered = bytearray()
-        async for chunk in chunks:
-            gathered += chunk
-            if len(gathered) > bytes_max or request.content.total_bytes > self._body_bytes_max:
-                raise BodyTooLarge(bytes_max)
-        return bytes(gathered)
+    async def _file(self, body: Body, part: BodyPartReader) -> bytes | None:
+        data = await body.content(part, self._body_bytes_max)
+        # A browser sends a file input in which nothing was chosen as an empty file without a name.
+        return None if not data and part.filename == "" else data
 
 
 def _json(order: Order, text: bytes) -> None:
     try:
-        fields = json.loads(text)
+        fields = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise BadBody(
             'The body is not JSON. Send {"url": "https://…"}, or the picture with its own Content-Type.'
@@ -139,13 +151,17 @@ def _json(order: Order, text: bytes) -> None:
     order.url = url
 
 
+def _once(members: list[tuple[str, object]]) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for name, value in members:
+        if name in fields:
+            raise given_twice(name)
+        fields[name] = value
+    return fields
+
+
 async def _invite(request: web.Request) -> None:
     # aiohttp's own answer to `Expect` comes before the head is looked at, and invites uploads that are then refused.
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk(65_536):
-        yield chunk

@@ -41,7 +41,7 @@ class Chosen:
         self.check(name)
         option = self.known[name]
         if name in self.given:
-            raise BadOption(f'The option "{name}" is given twice.')
+            raise given_twice(name)
         try:
             self.given[name] = option.read(_text(value))
         except ValueError as error:
@@ -50,6 +50,11 @@ class Chosen:
     def values(self) -> dict[str, Any]:
         """Every known option: what was given, else the usual."""
         return {name: option.default for name, option in self.known.items()} | self.given
+
+
+def given_twice(name: str) -> BadOption:
+    """What to raise for an option that comes a second time."""
+    return BadOption(f'The option "{name[:TEXT_CHARACTERS_MAX]}" is given twice. Leave one of them out.')
 
 
 def choice(*values: str, has_usual: bool = True) -> Option:

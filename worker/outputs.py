@@ -27,6 +27,7 @@ _FLAT = (  # for large areas of one value
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
 )
 _IHDR_END = 33
+_JPEG_SIDE_MAX = 65_500  # of libjpeg: a little less than the 65,535 of the format
 _WEBP_SIDE_MAX = 16_383
 _APP2_MAX = 65_519  # bytes of a profile in one segment (ICC.1:2022, B.4)
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same picture always gives the same file
@@ -47,7 +48,7 @@ def grey(alpha: Bytes, kind: str = "png", quality: int = QUALITY) -> bytes:
     if kind == "png":
         return _encoded(".png", alpha, _FLAT)
     if kind == "jpg":
-        return _encoded(".jpg", alpha, (cv2.IMWRITE_JPEG_QUALITY, quality))
+        return _lossy(alpha, quality)
     return _webp(Picture(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False), None, None), quality)
 
 
@@ -60,8 +61,7 @@ def _png(picture: Picture, _quality: int) -> bytes:
 def _webp(picture: Picture, quality: int) -> bytes:
     # By OpenCV: Pillow brings the pixels to libwebp with the interpreter's lock held, 30 ms for 12 megapixels.
     rgb, alpha = picture.rgb, picture.alpha
-    if max(rgb.shape) > _WEBP_SIDE_MAX:
-        raise TooLong(_WEBP_SIDE_MAX)
+    _check_sides(rgb, _WEBP_SIDE_MAX)
     pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR) if alpha is None else _hiding(rgb, alpha)
     kinds, profiles = ([cv2.IMAGE_METADATA_ICCP], [np.frombuffer(picture.icc, np.uint8)]) if picture.icc else ([], [])
     settings = (cv2.IMWRITE_WEBP_QUALITY, quality)
@@ -70,8 +70,7 @@ def _webp(picture: Picture, quality: int) -> bytes:
 
 def _jpeg(picture: Picture, quality: int) -> bytes:
     assert picture.alpha is None, "laid over a colour first"
-    bgr = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)
-    return _with_segments(_encoded(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality)), picture.icc)
+    return _with_segments(_lossy(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR), quality), picture.icc)
 
 
 def _zip(picture: Picture, quality: int) -> bytes:
@@ -86,6 +85,16 @@ def _zip(picture: Picture, quality: int) -> bytes:
         archive.writestr(zipfile.ZipInfo("color.jpg", _ZIP_TIME), _jpeg(Picture(rgb, None, picture.icc), quality))
         archive.writestr(zipfile.ZipInfo("alpha.png", _ZIP_TIME), grey(alpha))
     return out.getvalue()
+
+
+def _lossy(pixels: cv2.typing.MatLike, quality: int) -> bytes:
+    _check_sides(pixels, _JPEG_SIDE_MAX)
+    return _encoded(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, quality))
+
+
+def _check_sides(pixels: cv2.typing.MatLike, side_max: int) -> None:
+    if max(pixels.shape) > side_max:
+        raise TooLong(side_max)
 
 
 def _hiding(rgb: Bytes, alpha: Bytes) -> cv2.typing.MatLike:

@@ -11,8 +11,9 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, features
+from PIL import ExifTags, Image, features
 
+from worker import profiles
 from worker.problems import Busy, NotAnImage, Problem, TooLong, TooManyPixels, TruncatedImage
 
 Bytes: TypeAlias = NDArray[np.uint8]
@@ -22,6 +23,8 @@ OPAQUE = 255
 SIDE_MAX = 65_500  # what a JPEG can hold; beyond a million, libpng refuses to write
 COPIED_PIXELS = 500_000  # at a time
 SCANS_MAX = 100  # a progressive JPEG of some kilobytes may ask for thousands of passes over all its pixels
+
+_ANIMATION = 2  # the bit of VP8X
 
 _NOT_AN_IMAGE = f"The bytes are no picture that can be read here. Send one of: {', '.join(FORMATS)}."
 _DAMAGED = "The picture is damaged or cut short. Send the whole file again."
@@ -63,8 +66,16 @@ class Picture:
         """The pixels as an engine should see them, (H, W, 3) uint8: colours that were hidden lie under neutral grey."""
         if self.alpha is None:
             return self.rgb
-        weight = self.alpha.astype(np.uint16)[..., None]
-        return ((self.rgb * weight + 128 * (255 - weight)) // 255).astype(np.uint8)
+        seen = np.empty(self.rgb.shape, np.uint8)
+        for rows in _parts(*self.alpha.shape):
+            weight = self.alpha[rows, :, None].astype(np.uint16)
+            seen[rows] = (self.rgb[rows] * weight + 128 * (255 - weight)) // 255
+        return seen
+
+
+def begins_like_a_picture(data: bytes) -> bool:
+    """Whether the first bytes are those of a kind of picture file that is read here."""
+    return _KNOWN.match(data) is not None
 
 
 def announced(data: bytes, pixels_max: int) -> tuple[int, int]:
@@ -77,20 +88,17 @@ def decode(data: bytes, pixels_max: int) -> Picture:
     """Read the first frame of a picture file, turned upright (EXIF) and brought to 8 bits and RGB.
 
     The header is held against `pixels_max` before any pixel is decoded. CMYK and grey files with a profile of
-    their own are converted to sRGB; an RGB profile stays.
+    their own are converted to sRGB; an RGB profile stays, unless it is larger than a mebibyte.
     Raises NotAnImage, TruncatedImage, TooManyPixels, TooLong, Busy.
     """
     with _problems(data, pixels_max):
         image = _opened(data, pixels_max)
-        plain = _plain_jpeg(image, data)
-        if plain is not None:
-            return plain
+        quick = _by_opencv(image, data)
+        if quick is not None:
+            return quick
         _scale_transparent_colour(image, data)
         image.load()
-        image = _upright(_eight_bits(image))
-        alpha = _array(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
-        rgb, icc = _colours(image)
-        return Picture(_array(rgb), None if alpha is None or alpha.min() == OPAQUE else alpha, icc)
+        return _picture(_upright(_eight_bits(image)))
 
 
 @contextmanager
@@ -104,7 +112,7 @@ def _problems(data: bytes, pixels_max: int) -> Iterator[None]:
     except MemoryError as error:
         raise Busy from error
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
-        raise (TruncatedImage(_DAMAGED) if _KNOWN.match(data) else NotAnImage(_NOT_AN_IMAGE)) from error
+        raise (TruncatedImage(_DAMAGED) if begins_like_a_picture(data) else NotAnImage(_NOT_AN_IMAGE)) from error
 
 
 def _opened(data: bytes, pixels_max: int) -> Image.Image:
@@ -120,19 +128,25 @@ def _opened(data: bytes, pixels_max: int) -> Image.Image:
     return image
 
 
-def _plain_jpeg(image: Image.Image, data: bytes) -> Picture | None:
-    # OpenCV reads the same pixels in a third of the time, without the interpreter's lock; but what is cut short it
-    # fills up with grey, so it gets only files that end as a JPEG should.
-    if image.mode != "RGB" or not data.startswith(b"\xff\xd8") or not data.endswith(b"\xff\xd9"):
+def _by_opencv(image: Image.Image, data: bytes) -> Picture | None:
+    # OpenCV reads the same pixels in a part of the time, and without the interpreter's lock, which Pillow holds while
+    # it hands over a WebP. A JPEG that is cut short it fills up with grey: it gets only those that end as they should.
+    if image.format == "JPEG" and image.mode == "RGB" and data.endswith(b"\xff\xd9"):
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    elif image.format == "WEBP" and not (data[12:16] == b"VP8X" and data[20] & _ANIMATION):
+        flags = cv2.IMREAD_UNCHANGED
+    else:
         return None
-    rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    if rgb is None or rgb.shape != (image.height, image.width, 3):
+    read = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if read is None or read.dtype != np.uint8 or read.shape != (image.height, image.width, len(image.getbands())):
         return None
+    if image.format == "WEBP":
+        read = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if image.mode == "RGBA" else cv2.COLOR_BGR2RGB)
     turn = _TURNS.get(_orientation(image))
-    upright = rgb.astype(np.uint8, copy=False)
+    upright = read.astype(np.uint8, copy=False)
     if turn is not None:
         upright = np.ascontiguousarray(_TURNED[turn](upright))
-    return Picture(upright, None, _rgb_profile(image))
+    return Picture(*_apart(upright), _rgb_profile(image))
 
 
 def _scale_transparent_colour(image: Image.Image, data: bytes) -> None:
@@ -170,37 +184,41 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _colours(image: Image.Image) -> tuple[Image.Image, bytes | None]:
+def _picture(image: Image.Image) -> Picture:
     icc: bytes = image.info.get("icc_profile") or b""
-    space = icc[16:20] if icc[36:40] == b"acsp" else None
-    if space == b"CMYK" and image.mode == "CMYK":
-        return _to_srgb(image, icc), None
-    if space == b"GRAY" and image.mode in ("L", "LA"):
-        return _to_srgb(image.convert("L"), icc), None
-    if image.mode == "P":  # a palette with transparency has no direct way to RGB
-        image = image.convert("RGBA")
-    return image if image.mode == "RGB" else image.convert("RGB"), _rgb_profile(image)
+    rgb, alpha, kept = None, None, _rgb_profile(image)
+    if image.has_transparency_data:
+        rgb, alpha = _apart(_array(image if image.mode == "RGBA" else image.convert("RGBA")))
+    if profiles.space(icc) == b"CMYK" and image.mode == "CMYK":
+        rgb, kept = _array(profiles.as_srgb(image, icc)), None
+    elif profiles.space(icc) == b"GRAY" and image.mode in ("L", "LA"):
+        rgb, kept = _array(profiles.as_srgb(image.convert("L"), icc)), None
+    elif rgb is None:
+        rgb = _array(image if image.mode == "RGB" else image.convert("RGB"))
+    return Picture(rgb, alpha, kept)
+
+
+def _apart(pixels: Bytes) -> tuple[Bytes, Bytes | None]:
+    """Colours and alpha of (H, W, 3 or 4) uint8; by OpenCV, which needs no lock for it."""
+    if pixels.shape[2] == 3:  # noqa: PLR2004 - red, green and blue
+        return pixels, None
+    alpha = cv2.extractChannel(pixels, 3).astype(np.uint8, copy=False)
+    rgb = cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB).astype(np.uint8, copy=False)
+    return rgb, None if alpha.min() == OPAQUE else alpha
 
 
 def _rgb_profile(image: Image.Image) -> bytes | None:
-    icc: bytes = image.info.get("icc_profile") or b""
-    return icc if icc[16:20] == b"RGB " and icc[36:40] == b"acsp" else None
+    return profiles.of_rgb(image.info.get("icc_profile") or b"")
 
 
 def _array(image: Image.Image) -> Bytes:
     # In parts: Pillow copies with the interpreter's lock held, and a large picture would keep the server waiting.
-    shape = (image.height, image.width, 3) if image.mode == "RGB" else (image.height, image.width)
-    pixels = np.empty(shape, np.uint8)
-    rows = max(1, COPIED_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        part = image.crop((0, top, image.width, min(image.height, top + rows)))
-        pixels[top : top + rows] = np.asarray(part)
+    pixels = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
+    for rows in _parts(image.height, image.width):
+        pixels[rows] = np.asarray(image.crop((0, rows.start, image.width, min(image.height, rows.stop))))
     return pixels
 
 
-def _to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
-    try:
-        srgb = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, io.BytesIO(icc), srgb, outputMode="RGB") or image.convert("RGB")
-    except ImageCms.PyCMSError:
-        return image.convert("RGB")
+def _parts(height: int, width: int) -> Iterator[slice]:
+    rows = max(1, COPIED_PIXELS // width)
+    yield from (slice(top, top + rows) for top in range(0, height, rows))

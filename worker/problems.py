@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from aiohttp import web
@@ -83,6 +84,16 @@ class TooLong(Problem):
 
     def __init__(self, side_max: int) -> None:
         super().__init__(f"No side may be longer than {side_max} pixels here. Send a smaller picture.")
+
+
+class BadBackdrop(Problem):
+    """The picture to lay the other one on cannot be had or read; the status and the advice are those of the cause."""
+
+    code = "bad-backdrop"
+
+    def __init__(self, cause: Problem) -> None:
+        super().__init__(f"The background picture cannot be used. {cause.detail}")
+        self.status = cause.status
 
 
 class BodyTooLarge(Problem):
@@ -234,6 +245,29 @@ class EngineFailed(Problem):
 
     def __init__(self) -> None:
         super().__init__("The worker failed at this picture. Send it again; if it goes on, tell the operator.")
+
+
+class TooLargeForDevice(Problem):
+    """The device's memory does not do for this picture, even alone; sent again as it is, it would not either."""
+
+    status = 413
+    code = "too-large-for-device"
+
+    def __init__(self) -> None:
+        super().__init__(
+            'The picture is too large for the device. Choose a smaller "resolution", or send a smaller picture.'
+        )
+
+
+@contextmanager
+def of_backdrop() -> Iterator[None]:
+    """Within it, whatever is the caller's to mend is told as the background picture's. Raises BadBackdrop."""
+    try:
+        yield
+    except Problem as cause:
+        if cause.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        raise BadBackdrop(cause) from cause
 
 
 def _from_aiohttp(error: web.HTTPException) -> Problem:

@@ -1,4 +1,4 @@
-"""How much may be in the house at once: requests, which are counted, and decoded pixels, which are added up."""
+"""How much may be in the house at once: requests, which are counted; pixels and bytes, which are added up."""
 
 import asyncio
 from collections import deque
@@ -30,8 +30,8 @@ class Places:
             self.left += 1
 
 
-class Pixels:
-    """Room for so many decoded pixels, which is waited for in the order of coming: a large picture is not passed by."""
+class Room:
+    """Room for so much of something, which is waited for in the order of coming: what is large is not passed by."""
 
     def __init__(self, count: int) -> None:
         self._whole = self._left = count
@@ -39,7 +39,7 @@ class Pixels:
 
     @asynccontextmanager
     async def held(self, count: int, deadline: float) -> AsyncIterator[None]:
-        """Hold room for `count` pixels; what is larger than the whole room gets all of it, alone.
+        """Hold room for `count`; what is larger than the whole room gets all of it, alone.
 
         Ask once for all that one request needs, or two may wait for each other. Raises TooLate if the wait would
         last longer than until `deadline`, by the loop's clock.
@@ -75,3 +75,11 @@ class Pixels:
             if not turn.done():
                 self._left -= count
                 turn.set_result(None)
+
+
+class Pixels(Room):
+    """Room for decoded pixels."""
+
+
+class Bytes(Room):
+    """Room for the bytes of finished answers, until they are written."""

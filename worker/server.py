@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from worker.fetch import Fetcher
 from worker.inputs import IMAGE_FIELDS, Order, Reader
 from worker.options import Known
 from worker.problems import Problem, answer_problems
-from worker.room import Places
+from worker.room import Bytes, Places
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Settings:
     `upscaler` is None where nothing is enlarged, `weights` are a folder or the id of a hub for what needs some,
     `compiles` has torch compile the engine's network, `fetcher` is None where addresses are not fetched. At most
     `waiting_max` pictures wait behind one in work, each for at most `patience_seconds`; `pixels_in_work_max` of all
-    their pixels, and of those to be made, are held at a time.
+    their pixels, and of those to be made, are held at a time, and `answer_bytes_max` of finished answers until they
+    are read.
     """
 
     engine: str = "auto"
@@ -37,6 +39,7 @@ class Settings:
     pixels_max: int = 50_000_000
     output_pixels_max: int = 64_000_000
     pixels_in_work_max: int = 100_000_000
+    answer_bytes_max: int = 256 * 2**20
     waiting_max: int = 32
     patience_seconds: float = 120
     codec_threads: int = max(2, os.cpu_count() or 1)
@@ -81,6 +84,7 @@ class Worker:
         self._reader = Reader(settings.body_bytes_max, settings.fetcher)
         # Bodies are as large as files: those being read are counted too, with some to spare for slow ones.
         self._reading = Places(2 * (settings.waiting_max + 1))
+        self._unread = Bytes(settings.answer_bytes_max)
         self.device = Device(lambda: _models(settings), settings.waiting_max + 1)
         self.studio = studio.Studio(
             self.device,
@@ -106,20 +110,17 @@ class Worker:
         self.studio.close()
         await self.device.close()
 
-    async def cutout(self, request: web.Request) -> web.Response:
+    async def cutout(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/cutout: the picture without its background."""
-        return await self._cut(request, wishes.CUTOUT)
+        return await self._answered(request, await self._cut(request, wishes.CUTOUT))
 
-    async def alpha(self, request: web.Request) -> web.Response:
+    async def alpha(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/alpha: what stays (white) and what goes (black)."""
-        return await self._cut(request, wishes.ALPHA)
+        return await self._answered(request, await self._cut(request, wishes.ALPHA))
 
-    async def upscale(self, request: web.Request) -> web.Response:
+    async def upscale(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/upscale: the picture, larger."""
-        order = await self._read(request, wishes.UPSCALE)
-        wish = wishes.Upscale.of(order.options)
-        await self._reader.fetch(order)
-        return self._answered(await self.studio.upscale(order.data, wish))
+        return await self._answered(request, await self._enlarged(request))
 
     def upscale_routes(self) -> list[web.RouteDef]:
         """The route of `upscale`, where there is an upscaler."""
@@ -148,6 +149,7 @@ class Worker:
                 "pixels_max": settings.pixels_max,
                 "output_pixels_max": settings.output_pixels_max,
                 "pixels_in_work_max": settings.pixels_in_work_max,
+                "answer_bytes_max": settings.answer_bytes_max,
                 "side_max": pixels.SIDE_MAX,
                 "waiting_max": settings.waiting_max,
                 "patience_seconds": settings.patience_seconds,
@@ -183,14 +185,28 @@ class Worker:
         with self._reading.taken():
             return await self._reader.read(request, known)
 
-    async def _cut(self, request: web.Request, known: Known) -> web.Response:
+    # What came in is let go when these return: an answer may take long to be read.
+
+    async def _cut(self, request: web.Request, known: Known) -> studio.Done:
         order = await self._read(request, known)
         wish = wishes.Cutout.of(order.options, has_backdrop=order.has_backdrop)
         await self._reader.fetch(order)
-        return self._answered(await self.studio.cutout(order.data, order.backdrop, wish))
+        return await self.studio.cutout(order.data, order.backdrop, wish)
 
-    def _answered(self, done: studio.Done) -> web.Response:
-        return answers.answer(done, self._settings.price_per_megapixel)
+    async def _enlarged(self, request: web.Request) -> studio.Done:
+        order = await self._read(request, wishes.UPSCALE)
+        wish = wishes.Upscale.of(order.options)
+        await self._reader.fetch(order)
+        return await self.studio.upscale(order.data, wish)
+
+    async def _answered(self, request: web.Request, done: studio.Done) -> web.StreamResponse:
+        deadline = asyncio.get_running_loop().time() + self._settings.patience_seconds
+        async with AsyncExitStack() as room:
+            # Nobody can have taken the place that the studio has just given back: the picture keeps it until its
+            # answer has room, so that not more and more of them are finished while nobody reads.
+            with self.studio.places.taken():
+                await room.enter_async_context(self._unread.held(len(done.file.body), deadline))
+            return await answers.send(request, done, self._settings.price_per_megapixel)
 
 
 def _models(settings: Settings) -> Models:

@@ -2,17 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from worker import pixels, upscaling, wishes
 from worker.cutout import Cutting, File
-from worker.device import Device
+from worker.device import Device, Enlarging, Models
 from worker.engines import Engine, Upscaler
-from worker.pixels import Picture
+from worker.pixels import Bytes, Picture
+from worker.problems import TooLate, of_backdrop
 from worker.room import Pixels, Places
 from worker.upscaling import Upscaling
 
@@ -56,50 +58,65 @@ class Studio:
     async def cutout(self, data: bytes, backdrop: bytes | None, wish: wishes.Cutout) -> Done:
         """Cut out the picture in `data`, onto the one in `backdrop` if any.
 
-        Raises as pixels.decode, Batcher.run and Device.models do, and BadOption, TooLong.
+        Raises as pixels.decode, Batcher.run and Device.models do, and BadOption, BadBackdrop, TooLong.
         """
         with self.places.taken():
             course = _Course(self._limits.patience_seconds)
-            engine = (await self._device.models()).engine
+            engine = (await self._models(course.deadline)).engine
             wish.check(engine)
-            sizes = [await self._announced(file) for file in (data, backdrop) if file is not None]
+            sizes = [await self._announced(data, course)]
+            if backdrop is not None:
+                with of_backdrop():
+                    sizes.append(await self._announced(backdrop, course))
             course.pixels = sizes[0][0] * sizes[0][1]
             async with self._pixels.held(sum(width * height for width, height in sizes), course.deadline):
                 make = partial(self._cutting, data, backdrop, wish, engine)
-                cutting = course.took("decode", await self._in_codecs(make))
+                cutting = course.took("decode", await self._in_codecs(make, course.deadline))
                 ran = await self._device.alpha(engine, cutting.view, course.deadline)
                 course.seconds["device"] = ran.seconds
                 file = course.took("encode", await self._in_codecs(partial(cutting.finish, ran.result)))
         return course.done(file, engine.name)
 
     async def upscale(self, data: bytes, wish: wishes.Upscale) -> Done:
-        """Enlarge the picture in `data`. Raises as `cutout` does, and TooManyPixels."""
+        """Enlarge the picture in `data`. Raises as `cutout` does, and as upscaling.room."""
         with self.places.taken():
             course = _Course(self._limits.patience_seconds)
-            upscaler = (await self._device.models()).upscaler
+            upscaler = (await self._models(course.deadline)).upscaler
             assert upscaler, "the route is there only with one"
             model = wish.model_of(upscaler)
-            width, height = await self._announced(data)
-            made = upscaling.pixels_made(width, height, wish.scale, self._limits.output_pixels_max)
-            course.pixels = width * height
-            async with self._pixels.held(width * height + made, course.deadline):
+            size = await self._announced(data, course)
+            course.pixels = size[0] * size[1]
+            made = upscaling.room(size, wish, upscaler, self._limits.output_pixels_max)
+            async with self._pixels.held(course.pixels + made, course.deadline):
                 make = partial(self._upscaling, data, wish, upscaler)
-                job = course.took("decode", await self._in_codecs(make))
-                tiles, seconds = await self._device.enlarge(upscaler, job.tiles, model, wish.denoise, course.deadline)
-                course.seconds["device"] = seconds
-                file = course.took("encode", await self._in_codecs(partial(job.finish, tiles)))
+                job = course.took("decode", await self._in_codecs(make, course.deadline))
+                how = Enlarging(model, wish.denoise, course.deadline, partial(self._added, job))
+                course.seconds["device"] = await self._device.enlarge(upscaler, job.tiles, how)
+                file = course.took("encode", await self._in_codecs(job.finish))
         return course.done(file, upscaler.name)
 
     def close(self) -> None:
         """Forget the pictures that no thread has begun."""
         self._codecs.shutdown(wait=False, cancel_futures=True)
 
-    async def _announced(self, data: bytes) -> tuple[int, int]:
-        size, _ = await self._in_codecs(partial(pixels.announced, data, self._limits.pixels_max))
+    async def _models(self, deadline: float) -> Models:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._device.models()
+        except TimeoutError as error:
+            raise TooLate from error
+
+    async def _announced(self, data: bytes, course: "_Course") -> tuple[int, int]:
+        look = partial(pixels.announced, data, self._limits.pixels_max)
+        size, _ = await self._in_codecs(look, course.deadline)
         return size
 
+    async def _added(self, job: Upscaling, tiles: Sequence[Bytes]) -> None:
+        await self._in_codecs(partial(job.add, tiles))
+
     def _cutting(self, data: bytes, backdrop: bytes | None, wish: wishes.Cutout, engine: Engine) -> Cutting:
-        behind = None if backdrop is None else self._decoded(backdrop)
+        with of_backdrop():
+            behind = None if backdrop is None else self._decoded(backdrop)
         return Cutting(self._decoded(data), behind, wish, engine)
 
     def _upscaling(self, data: bytes, wish: wishes.Upscale, upscaler: Upscaler) -> Upscaling:
@@ -108,8 +125,22 @@ class Studio:
     def _decoded(self, data: bytes) -> Picture:
         return pixels.decode(data, self._limits.pixels_max)
 
-    async def _in_codecs(self, job: Callable[[], T]) -> tuple[T, float]:
-        return await asyncio.get_running_loop().run_in_executor(self._codecs, _timed, job)
+    async def _in_codecs(self, job: Callable[[], T], deadline: float | None = None) -> tuple[T, float]:
+        """Run `job` in a thread, and do not return, even when cancelled, while it runs: its pixels are still there.
+
+        Raises TooLate if no thread has begun it by `deadline`; what the device has worked for has none.
+        """
+        work = self._codecs.submit(_timed, job)
+        result = asyncio.wrap_future(work)
+        try:
+            await asyncio.wait([result], timeout=_until(deadline))
+            if not result.done() and work.cancel():
+                raise TooLate
+            await asyncio.wait([result])
+            return result.result()
+        finally:
+            if not work.cancel():
+                await _outlast(result)
 
 
 class _Course:
@@ -132,6 +163,19 @@ class _Course:
             taken["clean"] = file.cleaning
             taken["encode"] -= file.cleaning
         return Done(file, engine, self.pixels, {step: taken[step] for step in STEPS if step in taken})
+
+
+def _until(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
+
+
+async def _outlast(result: "asyncio.Future[T]") -> None:
+    """Return when `result` is done, however often the task is cancelled meanwhile."""
+    while not result.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([result])
+    if not result.cancelled():
+        result.exception()  # whoever was cancelled will not ask for it
 
 
 def _timed(job: Callable[[], T]) -> tuple[T, float]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from worker.problems import Problem
+
 NEEDS = "This needs torch, transformers and safetensors: pip install 'nijika[worker]' (docs/models.md tells more)."
 
 
@@ -20,7 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for line in getattr(appraisal, options.command)(options):
             sys.stdout.write(f"{line}\n")
-    except (appraisal.CheckpointError, ValueError) as error:
+    except OSError as error:
+        reason = error.strerror or str(error)
+        sys.stderr.write(f"{error.filename}: {reason}.\n" if error.filename else f"{reason}\n")
+        return 1
+    except (appraisal.checkpoints.SafetensorError, Problem, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -10,6 +10,8 @@ from worker.engines import Engine, Upscaler
 from worker.options import Chosen, Known, address, choice, colour, name, number, switch, whole
 from worker.problems import BadOption, Contradiction
 
+RESOLUTION_MAX = 10_000  # more than any engine has
+
 CUTOUT: Known = {
     "format": choice("png", "webp", "jpg", "zip", "auto"),
     "size": choice(*layout.MEGAPIXELS),
@@ -20,7 +22,7 @@ CUTOUT: Known = {
     "crop_margin": layout.margin(),
     "roi": layout.region(),
     "quality": whole(1, 100, outputs.QUALITY),
-    "resolution": choice("512", "1024", "2048", has_usual=False),
+    "resolution": whole(1, RESOLUTION_MAX),  # which of them, the engine says
     "clean_edges": switch(default=True),
 }
 ALPHA: Known = {"format": choice("png"), "channels": choice("alpha")}
@@ -55,7 +57,6 @@ class Cutout:
         _refuse_contradictions(given)
         values = chosen.values()
         values.pop("bg_image", None)
-        values["resolution"] = int(given["resolution"]) if "resolution" in given else None
         return cls(**values)
 
     def check(self, engine: Engine) -> None:

@@ -70,3 +70,28 @@ def test_a_backdrop_fills_the_whole_size_and_keeps_its_middle(size: tuple[int, i
 
 def test_a_backdrop_of_the_same_size_stays_as_it_is() -> None:
     np.testing.assert_array_equal(background.covering(Picture(RGB, None, None), (40, 60)).rgb, RGB)
+
+
+def swapped() -> bytes:
+    """A profile in whose colours red is what sRGB calls green, and the other way round."""
+    profile = pictures.srgb_profile()
+    return profile.replace(b"rXYZ", b"?XYZ").replace(b"gXYZ", b"rXYZ").replace(b"?XYZ", b"gXYZ")
+
+
+def test_pixels_are_brought_to_srgb_by_their_profile() -> None:
+    rgb = np.zeros((700, 1000, 3), np.uint8)  # more than is converted at a time
+    rgb[..., 0] = 255
+
+    converted = background.in_srgb(Picture(rgb, None, swapped()))
+
+    assert np.abs(converted.rgb.astype(int) - (0, 255, 0)).max() <= 2
+    assert converted.icc is None
+    assert (rgb == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("profile", [None, pictures.profile_of_space(b"RGB ")[:200]])
+def test_pixels_without_a_profile_or_with_a_broken_one_stay_as_they_are(profile: bytes | None) -> None:
+    converted = background.in_srgb(Picture(RGB, ALPHA, profile))
+
+    np.testing.assert_array_equal(converted.rgb, RGB)
+    assert converted.icc is None

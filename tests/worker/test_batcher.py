@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.batcher import CAREFUL_CALLS, Batcher, Kind, Ran
+from worker.batcher import CAREFUL_CALLS, FAILURES_MAX, Batcher, Kind, Ran
 from worker.pixels import Bytes
-from worker.problems import Busy, EngineFailed, EngineGone, NotAnImage, NotReady, Problem, TooLate
+from worker.problems import Busy, EngineFailed, EngineGone, NotAnImage, NotReady, Problem, TooLargeForDevice, TooLate
 
 LATE = 1e9
 SIDE = 10
@@ -29,6 +29,18 @@ def mark(pixels: Bytes) -> int:
     return int(pixels.ravel()[0])
 
 
+class Lost(Exception):
+    """What a broken device answers to everything."""
+
+
+def is_lost(error: Exception) -> bool:
+    return isinstance(error, Lost)
+
+
+def is_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError)
+
+
 class Made:
     """An engine that stops at each call until it is let on, and fails where it is told to."""
 
@@ -41,7 +53,7 @@ class Made:
         self.fails: Callable[[list[int]], BaseException | None] = lambda _marks: None
 
     def kind(self, key: str = "a") -> Kind:
-        return Kind(key, self.run, self.together * SIDE * SIDE, lambda error: isinstance(error, MemoryError))
+        return Kind(key, self.run, self.together * SIDE * SIDE, is_memory, is_lost)
 
     def run(self, views: Sequence[Bytes]) -> list[Bytes]:
         marks = [mark(each) for each in views]
@@ -236,7 +248,7 @@ async def test_a_problem_that_the_engine_names_reaches_its_caller(batcher: Batch
 async def test_an_answer_that_lacks_a_result_is_a_failure_and_no_swap(
     batcher: Batcher, engine: Made, blocked: Blocked
 ) -> None:
-    kind = Kind("short", lambda views: [views[0][..., 0]], 10**6, lambda _error: False)
+    kind = Kind("short", lambda views: [views[0][..., 0]], 10**6, is_memory, is_lost)
     first = await blocked()
     rest = await queued(batcher, *(batcher.run(kind, view(n), LATE) for n in (1, 2)))
     engine.gate.set()
@@ -276,12 +288,65 @@ async def test_after_a_while_the_whole_budget_is_tried_again(batcher: Batcher, e
     assert engine.calls[-1] == [1, 2, 3, 4]
 
 
-async def test_one_view_for_which_memory_does_not_do_is_asked_to_come_again(batcher: Batcher, engine: Made) -> None:
+async def test_one_view_for_which_memory_does_not_do_is_told_to_come_smaller_and_not_again(
+    batcher: Batcher, engine: Made
+) -> None:
     engine.fails = lambda _marks: MemoryError()
     engine.gate.set()
 
-    with pytest.raises(Busy):
-        await batcher.run(engine.kind(), view(1), LATE)
+    for _ in range(2 * FAILURES_MAX):  # nor is the device broken
+        with pytest.raises(TooLargeForDevice) as refusal:
+            await batcher.run(engine.kind(), view(1), LATE)
+
+    assert (refusal.value.status, refusal.value.code) == (413, "too-large-for-device")
+    assert "Retry-After" not in refusal.value.headers
+    assert "smaller picture" in refusal.value.detail
+
+
+@pytest.mark.parametrize("together", [1, 4])
+async def test_a_device_that_is_lost_ends_the_thread_so_that_the_process_is_started_again(
+    batcher: Batcher, engine: Made, blocked: Blocked, together: int
+) -> None:
+    error = Lost("device-side assert")
+    engine.fails = lambda marks: error if 1 in marks else None
+    engine.together = together
+    first = await blocked()
+    rest = await queued(batcher, *(batcher.run(engine.kind(), view(n), LATE) for n in range(1, 7)))
+    engine.gate.set()
+
+    assert await marks([first, *rest]) == [0, *[EngineGone] * 6]
+    await asyncio.wait_for(batcher.over, 10)
+    assert batcher.failure is error
+    assert len(engine.calls) == 2
+    with pytest.raises(EngineGone):
+        await batcher.run(engine.kind(), view(9), LATE)
+
+
+async def test_so_many_failures_in_a_row_that_it_cannot_be_the_pictures_end_the_thread(
+    batcher: Batcher, engine: Made
+) -> None:
+    engine.fails = lambda _marks: RuntimeError("cuDNN")
+    engine.gate.set()
+
+    answers = [await marks(await queued(batcher, batcher.run(engine.kind(), view(1), LATE))) for _ in range(9)]
+
+    assert [answer for (answer,) in answers] == [EngineFailed] * (FAILURES_MAX - 1) + [EngineGone] * 2
+    assert "8 pictures in a row failed, the last one by RuntimeError('cuDNN')" in str(batcher.failure)
+
+
+async def test_failures_between_successes_and_pictures_at_fault_do_not_end_the_thread(
+    batcher: Batcher, engine: Made
+) -> None:
+    engine.gate.set()
+    for error in [*[RuntimeError()] * (FAILURES_MAX - 1), None, *[RuntimeError()] * (FAILURES_MAX - 1)]:
+        engine.fails = lambda _marks, error=error: error  # type: ignore[misc]
+        await marks(await queued(batcher, batcher.run(engine.kind(), view(1), LATE)))
+    engine.fails = lambda _marks: NotAnImage("No.")
+    for _ in range(FAILURES_MAX):
+        await marks(await queued(batcher, batcher.run(engine.kind(), view(1), LATE)))
+    engine.fails = lambda _marks: None
+
+    assert mark((await batcher.run(engine.kind(), view(5), LATE)).result) == 5
 
 
 async def test_nothing_of_a_failed_call_is_held_while_the_next_one_runs(batcher: Batcher, engine: Made) -> None:
@@ -303,7 +368,7 @@ async def test_nothing_of_a_failed_call_is_held_while_the_next_one_runs(batcher:
     remembered: list[Any] = []
     block = asyncio.create_task(batcher.run(engine.kind(), view(0), LATE))
     await asyncio.to_thread(engine.entered.wait, 10)
-    kind = Kind("tensors", run, 10**6, lambda error: isinstance(error, MemoryError))
+    kind = Kind("tensors", run, 10**6, is_memory, is_lost)
     rest = await queued(batcher, *(batcher.run(kind, view(n), LATE) for n in (1, 2)))
     engine.gate.set()
 
@@ -335,7 +400,7 @@ async def test_even_a_mistake_in_naming_the_error_leaves_nobody_hanging(batcher:
     engine.gate.set()
 
     with pytest.raises(EngineGone):
-        await batcher.run(Kind("a", engine.run, 1, broken), view(1), LATE)
+        await batcher.run(Kind("a", engine.run, 1, broken, is_lost), view(1), LATE)
 
 
 async def test_what_fails_to_load_is_raised_and_ends_the_thread() -> None:
@@ -419,7 +484,7 @@ def test_everybody_gets_his_own_answer_once_in_order_and_within_the_budget(
 
 
 async def _history(wanted: list[tuple[str, int, str]], together: int) -> tuple[list[list[int]], list[Any]]:
-    engine, batcher = Made(together), Batcher(20)
+    engine, batcher = Made(together), Batcher(20, failures_max=100)
     poisoned = {n for n, (_, _, fate) in enumerate(wanted, 1) if fate == "poison"}
     engine.fails = lambda marks: RuntimeError() if poisoned & set(marks) else None
     await batcher.start(lambda: None)

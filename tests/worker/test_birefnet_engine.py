@@ -1,7 +1,10 @@
 """The engine around BiRefNet: what goes in and comes out, whatever the weights."""
 
+import asyncio
+import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +12,11 @@ import torch
 from safetensors.torch import save_file
 
 from tests.worker import made
+from worker.batcher import Batcher, Kind, Ran
 from worker.checkpoints import CheckpointError
-from worker.engines.birefnet import BiRefNet, BiRefNetConfig
-from worker.engines.birefnet.engine import Engine, normalised
+from worker.engines.birefnet import BiRefNet, BiRefNetConfig, variants
+from worker.engines.birefnet.engine import Engine, normalised, resized
+from worker.problems import EngineFailed
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +117,113 @@ def test_compiled_it_answers_the_same_and_compiles_nothing_while_pictures_wait(
     assert all(np.abs(one.astype(int) - two).max() <= 1 for one, two in zip(answers, plain, strict=True))
 
 
+def test_a_strip_is_averaged_along_the_side_that_shrinks_though_it_gains_pixels() -> None:
+    stripes = np.zeros((1020, 4), np.uint8)
+    stripes[::2] = 255  # as fine as can be: fifteen of them make one row, and none may stand for the others
+
+    small = resized(stripes, 68, 100)
+
+    assert small.shape == (68, 100)
+    assert np.abs(small.astype(int) - 127).max() < 10
+
+
+def test_a_view_whose_answer_is_no_number_is_no_empty_picture(tmp_path: Path) -> None:
+    model = made.small_birefnet()
+    model.config.resolution = (64, 96)
+    torch.nn.init.constant_(model.get_parameter("decoder.conv_out1.0.bias"), torch.inf)
+    model.save_pretrained(tmp_path)
+
+    with pytest.raises(ArithmeticError, match="not finite"):
+        Engine(tmp_path, device="cpu").alphas([noise(64, 96, 3)])
+
+
+async def test_of_a_batch_the_picture_whose_answer_is_no_number_fails_alone(engine: Engine) -> None:
+    bad = np.full((64, 96, 3), 7, np.uint8)
+    network = engine._model.forward
+    spoilt = normalised(torch.from_numpy(bad)[None])
+
+    def forward(pictures: torch.Tensor) -> torch.Tensor:
+        wrong = (pictures == spoilt).all(dim=(1, 2, 3)).view(-1, 1, 1, 1)
+        return network(pictures).masked_fill(wrong, torch.nan)
+
+    batcher, go = Batcher(9), threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine._model, "forward", forward)
+        starting = asyncio.create_task(batcher.start(lambda: go.wait(10)))
+        kind = Kind("alphas", engine.alphas, 10**6, engine.is_out_of_memory, engine.is_lost)
+        runs = [batcher.run(kind, view, 1e9) for view in (noise(64, 96, 3), bad, noise(64, 96, 3))]
+        waiting = asyncio.gather(*runs, return_exceptions=True)
+        await asyncio.sleep(0)
+        go.set()
+        await starting
+        answers = await waiting
+        await batcher.close()
+
+    assert [type(answer) for answer in answers] == [Ran, EngineFailed, Ran]
+
+
 def test_it_can_be_warmed_up_and_knows_when_memory_ran_out(engine: Engine) -> None:
     engine.warm_up()
 
     assert engine.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert not engine.is_out_of_memory(ValueError("something else"))
+
+
+def accelerator_error(number: int) -> Exception:
+    error: Any = torch.AcceleratorError("CUDA error: it says so")
+    error.error_code = number  # as torch does
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *map(accelerator_error, (214, 700, 710, 719)),
+        torch.AcceleratorError("CUDA error: device-side assert triggered"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: uncorrectable ECC error encountered"),
+    ],
+)
+def test_a_broken_device_is_known_by_its_errors(engine: Engine, error: Exception) -> None:
+    assert engine.is_lost(error)
+    assert not engine.is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error", [accelerator_error(2), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")]
+)
+def test_memory_that_ran_out_below_torch_breaks_no_device(engine: Engine, error: Exception) -> None:
+    assert engine.is_out_of_memory(error)
+    assert not engine.is_lost(error)
+
+
+@pytest.mark.parametrize(
+    "error", [*map(accelerator_error, (1, 9, 701)), RuntimeError("shapes differ"), ArithmeticError("nan"), OSError()]
+)
+def test_what_concerns_one_call_breaks_no_device(engine: Engine, error: Exception) -> None:
+    assert not engine.is_lost(error)
+    assert not engine.is_out_of_memory(error)
+
+
+@pytest.mark.parametrize("form", ["some/one@{}", "small=some/one@{}"])
+def test_a_revision_can_be_pinned_in_one_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    commit = "89abcdef" * 5
+    sizes = variants.Backbone(16, (2, 1, 1, 1), (1, 2, 4, 8), 4)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setitem(
+        variants.VARIANTS, "small", variants.Variant(sizes, (96, 64), "whc", "some/one", "0" * 40, "0" * 64)
+    )
+    made.small_birefnet().save_pretrained(tmp_path / "models--some--one" / "snapshots" / commit)
+    (tmp_path / "models--some--one" / "snapshots" / commit / "config.json").unlink()
+
+    engine = Engine(form.format(commit), device="cpu", local_files_only=True)
+
+    assert engine.view(noise(30, 40, 3), None).shape == (96, 64, 3)
+    with pytest.raises(CheckpointError, match="40 hexadecimal digits; some/one was asked for at main"):
+        Engine(form.format("main"), device="cpu", local_files_only=True)
+
+
+def test_a_folder_whose_name_looks_like_a_pinned_revision_is_a_folder(tmp_path: Path) -> None:
+    made.small_birefnet().save_pretrained(tmp_path / f"weights@{'a' * 40}")
+
+    assert Engine(tmp_path / f"weights@{'a' * 40}", device="cpu").name == "birefnet"

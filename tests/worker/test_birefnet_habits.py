@@ -9,6 +9,10 @@ from tests.worker import made
 from worker.engines.birefnet import BiRefNet, BiRefNetConfig, deform, variants
 from worker.engines.birefnet.decoder import DecoderBlock
 
+# How far a pixel of the foreground, 0..1, may be from what float32 finds (docs/models.md has the figures).
+HALVES = [(torch.float16, 5e-3), (torch.bfloat16, 3e-2)]
+EXACT = deform.places
+
 
 def test_a_batch_answers_what_each_picture_would_get_alone() -> None:
     model = made.small_birefnet()
@@ -70,38 +74,59 @@ def test_an_unknown_variant_or_order_is_a_mistake_that_names_what_there_is() -> 
         BiRefNetConfig.variant("lite", tile_order="hwc")
 
 
-def test_bfloat16_stays_within_two_thousandths_with_the_weights_a_network_starts_with() -> None:
-    torch.manual_seed(0)
-    model = BiRefNet(BiRefNetConfig.variant("lite")).eval()
+@pytest.fixture(scope="module")
+def lite() -> BiRefNet:
+    """The lite network with weights that leave no logit at rest: their deviation is 1, and some are beyond 5."""
+    return made.with_recipe(BiRefNet(BiRefNetConfig.variant("lite", tile_order="chw")))
 
-    assert after_sigmoid(model, torch.bfloat16, side=128).max() < 2e-3
+
+@pytest.mark.parametrize(("dtype", "most"), HALVES)
+def test_half_precision_stays_within_what_is_allowed_it_in_every_pixel(
+    lite: BiRefNet, dtype: torch.dtype, most: float
+) -> None:
+    assert after_sigmoid(lite, dtype).max() < most
 
 
-def test_places_in_float32_bring_bfloat16_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("dtype", "most"), HALVES)
+def test_it_is_places_in_float32_that_keep_half_precision_within(
+    lite: BiRefNet, dtype: torch.dtype, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = deform.places
+
+    def rounded(offset: torch.Tensor, kernel: int) -> torch.Tensor:
+        size = torch.tensor([offset.shape[3], offset.shape[2]])
+        pixels = ((exact(offset, kernel) + 1) * size - 1) / 2
+        return (2 * pixels.bfloat16().float() + 1) / size - 1
+
+    ours = after_sigmoid(lite, dtype).max()
+    monkeypatch.setattr(deform, "places", rounded)
+    with_rounded_places = after_sigmoid(lite, dtype).max()
+
+    assert with_rounded_places > most
+    assert with_rounded_places > 1.5 * ours
+
+
+def test_the_larger_the_picture_the_more_places_in_float32_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     model = made.small_birefnet()
 
-    ours = after_sigmoid(model, torch.bfloat16).mean()
+    ours = after_sigmoid(model, torch.bfloat16, side=256).max()
     exact = deform.places
     monkeypatch.setattr(deform, "places", lambda offset, kernel: exact(offset, kernel).bfloat16().float())
-    rounded = after_sigmoid(model, torch.bfloat16).mean()
+    rounded = after_sigmoid(model, torch.bfloat16, side=256).max()
 
-    assert ours < 0.7 * rounded
-
-
-def test_float16_stays_within_two_thousandths_on_average_with_weights_that_leave_no_logit_at_rest(whole: bool) -> None:
-    if not whole:
-        pytest.skip("Processors are slow at float16; --all-vectors runs it.")
-
-    assert after_sigmoid(made.small_birefnet(), torch.float16).mean() < 2e-3
+    assert rounded > 2 * ours
 
 
-def after_sigmoid(model: BiRefNet, dtype: torch.dtype, side: int = 256) -> torch.Tensor:
+def after_sigmoid(model: BiRefNet, dtype: torch.dtype, side: int = 96) -> torch.Tensor:
     """How far a copy of the model in `dtype` is from the model, pixel by pixel."""
     picture = made.picture(1, 3, side, side)
     copy = type(model)(model.config).eval()
     copy.load_state_dict(model.state_dict())
-    with torch.inference_mode():
-        return (copy.to(dtype)(picture.to(dtype)).float().sigmoid() - model(picture).sigmoid()).abs()
+    with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+        half = copy.to(dtype)(picture.to(dtype)).float().sigmoid()
+        # What is compared with is the network as it is, whatever a test has done to it.
+        patch.setattr(deform, "places", EXACT)
+        return (half - model(picture).sigmoid()).abs()
 
 
 # Inductor itself uses what torch calls deprecated.

@@ -92,6 +92,30 @@ def test_an_id_of_the_hub_is_found_in_the_cache_at_its_pinned_revision(
         published.load("some/one", revision=REVISION[::-1], local_files_only=True)
 
 
+def test_what_the_hub_gives_at_a_pinned_revision_has_to_be_the_published_file(
+    model: BiRefNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for revision in (REVISION, REVISION[::-1]):
+        model.save_pretrained(tmp_path / "models--some--one" / "snapshots" / revision)
+    digest = checkpoints.digest(tmp_path / "models--some--one" / "snapshots" / REVISION / checkpoints.FILE)
+
+    def published_as(sha256: str) -> None:
+        sizes = variants.Backbone(16, (2, 1, 1, 1), (1, 2, 4, 8), 4)
+        monkeypatch.setitem(
+            variants.VARIANTS, "small", variants.Variant(sizes, (64, 64), "whc", "some/one", REVISION, sha256)
+        )
+
+    published_as("0" * 64)
+    for source in ("some/one", "small"):
+        with pytest.raises(CheckpointError, match=f"not the file that was meant: its SHA-256 is {digest}"):
+            published.load(source, local_files_only=True)
+    assert same(published.load("some/one", revision=REVISION[::-1], local_files_only=True), model)
+
+    published_as(digest)
+    assert same(published.load("small", local_files_only=True), model)
+
+
 @pytest.mark.parametrize("revision", [None, "main", "0123456"])
 def test_a_revision_that_may_move_is_refused(revision: str | None) -> None:
     with pytest.raises(CheckpointError, match="40 hexadecimal digits"):

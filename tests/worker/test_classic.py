@@ -124,6 +124,11 @@ def test_what_needs_no_weights_loads_and_says_how_good_it_is(name: str) -> None:
     assert upscaler.quality.endswith(".")
 
 
+def test_auto_is_the_network_where_its_weights_are_given_and_nothing_else_then() -> None:
+    with pytest.raises(ValueError, match=r"no file or folder /nowhere|pip install 'nijika\[worker\]'"):
+        engines.load("auto", "/nowhere")
+
+
 @pytest.mark.parametrize("load", [lambda: engines.load("birefnet"), lambda: engines.load_upscaler("realesrgan")])
 def test_what_needs_weights_says_what_to_do_without_them(load: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match=r"needs (weights|a folder with its weights)|pip install 'nijika\[worker\]'"):

@@ -81,13 +81,25 @@ def test_what_cannot_be_loaded_is_said_at_start_and_at_ready_and_nothing_stands_
     assert process.returncode == 0
 
 
-def test_when_the_engine_dies_the_worker_ends_with_a_sentence_so_that_it_is_started_again() -> None:
+@pytest.mark.parametrize(
+    ("methods", "failure"),
+    [
+        ("def alphas(self, views): raise SystemExit('out of order')", "SystemExit('out of order')"),
+        (
+            "def alphas(self, views): raise RuntimeError('device-side assert')\n    is_lost = lambda *_: True",
+            "RuntimeError('device-side assert')",
+        ),
+    ],
+)
+def test_when_the_engine_dies_the_worker_ends_with_a_sentence_so_that_it_is_started_again(
+    methods: str, failure: str
+) -> None:
     program = (
         "import sys\n"
         "from worker import __main__, engines\n"
         "from worker.engines.classic import Classic\n"
         "class Mortal(Classic):\n"
-        "    def alphas(self, views): raise SystemExit('out of order')\n"
+        f"    {methods}\n"
         "engines.load = lambda *_, **__: Mortal()\n"
         "sys.exit(__main__.main(['--port', '0']))\n"
     )
@@ -102,9 +114,9 @@ def test_when_the_engine_dies_the_worker_ends_with_a_sentence_so_that_it_is_star
         _, errors = process.communicate(timeout=30)
 
     with answer.value as refused:
-        assert refused.status == 503
+        assert (refused.status, json.load(refused)["code"]) == (503, "engine-gone")
     assert process.returncode == 1
-    assert errors == "The engine has ended, and the worker with it: SystemExit('out of order').\n"
+    assert errors == f"The engine has ended, and the worker with it: {failure}.\n"
 
 
 def test_it_ends_when_its_parent_does() -> None:
@@ -129,6 +141,10 @@ def test_help_names_every_switch() -> None:
         *("waiting-max", "patience-seconds", "codec-threads"),
     ):
         assert f"--{switch}" in text
+    words = " ".join(text.split())
+    assert "auto: birefnet when --weights is given, else classic" in words
+    assert "ID@COMMIT" in words
+    assert "VARIANT=" in words
 
 
 @pytest.mark.parametrize("amount", ["-1", "1e3", "0.0000001", "x", "nan"])

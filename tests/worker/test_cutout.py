@@ -11,6 +11,7 @@ import pytest
 
 from tests.worker import pictures
 from tests.worker.pictures import Bytes
+from tests.worker.test_background import swapped
 from tests.worker.test_options import chosen
 from worker import wishes
 from worker.cutout import Cutting, File
@@ -53,6 +54,10 @@ class Known:
 
     def is_out_of_memory(self, error: Exception) -> bool:
         return isinstance(error, MemoryError)
+
+    def is_lost(self, error: Exception) -> bool:
+        del error
+        return False
 
 
 def cut(picture: Picture = PICTURE, engine: Known | None = None, backdrop: Picture | None = None, **given: Any) -> File:
@@ -169,6 +174,19 @@ def test_a_jpeg_without_a_colour_is_white_behind() -> None:
     assert file.kind == "jpg"
     assert pictures.opened(file.body).format == "JPEG"
     assert pixels(file)[:200].min() >= 250
+
+
+def test_what_is_laid_over_each_other_is_mixed_in_srgb_and_has_no_profile() -> None:
+    red = Picture(np.full((HEIGHT, WIDTH, 3), (255, 0, 0), np.uint8), None, swapped())
+
+    on_blue, on_red = cut(red, bg_color="00f", clean_edges=False), cut(backdrop=red, format="png", clean_edges=False)
+    alone = cut(red, clean_edges=False)
+
+    assert np.abs(pixels(on_blue)[600, 700].astype(int) - (0, 255, 0)).max() <= 2
+    assert pixels(on_blue)[0, 0].tolist() == [0, 0, 255]
+    assert np.abs(pixels(on_red)[0, 0].astype(int) - (0, 255, 0)).max() <= 2
+    assert "icc_profile" not in pictures.opened(on_blue.body).info
+    assert pictures.opened(alone.body).info["icc_profile"] == red.icc
 
 
 def test_a_backdrop_covers_the_result_after_the_crop() -> None:

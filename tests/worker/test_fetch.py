@@ -1,7 +1,9 @@
 """Addresses are fetched from the public internet only, and the checked address is the one that is dialled."""
 
 import ipaddress
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import aiohttp
@@ -147,6 +149,21 @@ async def test_a_name_with_any_address_that_is_not_public_is_refused(answer: lis
 async def test_localhost_is_refused_by_the_resolver_of_this_machine() -> None:
     with pytest.raises(PrivateAddress):
         await Fetcher().fetch("http://localhost/", BYTES_MAX)
+
+
+async def test_names_are_looked_up_in_threads_that_nobody_else_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+
+    def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
+        threads.append(threading.current_thread().name)
+        return [(0, 0, 0, "", ("10.0.0.1", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    with pytest.raises(PrivateAddress):
+        await Fetcher().fetch("http://example.com/", BYTES_MAX)
+
+    assert [name.rpartition("_")[0] for name in threads] == ["names"]
 
 
 @pytest.mark.parametrize(

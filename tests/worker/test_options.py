@@ -52,7 +52,7 @@ REFUSED: list[tuple[str, object]] = [
     *(("crop", value) for value in ("yes", "", 2, None, [1])),
     *(("roi", text) for text in ("", "1 2 3", "1 2 3 4 5", "1 2 3 x", "-1 0 5 5", "1em 2 3 4", "1e3 2 3 4")),
     *(("crop_margin", text) for text in ("", "1 2 3", "1 2 3 4 5", "-1%", "ten")),
-    *(("resolution", value) for value in ("1000", "", 512.5)),
+    *(("resolution", value) for value in ("0", "10001", "", 512.5)),
     *(("format", value) for value in ("jpeg", "PNG", "")),
     *(("size", value) for value in ("4k", "")),
     ("channels", "rgb"),

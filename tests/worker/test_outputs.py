@@ -63,6 +63,15 @@ def test_webp_refuses_a_side_that_it_cannot_hold() -> None:
         outputs.encode(Picture(np.zeros((1, 16_384, 3), np.uint8), np.zeros((1, 16_384), np.uint8), None), "webp")
 
 
+@pytest.mark.parametrize("kind", ["jpg", "zip"])
+@pytest.mark.parametrize("size", [(1, 65_501), (65_501, 1)])
+def test_jpeg_refuses_a_side_that_it_cannot_hold(kind: str, size: tuple[int, int]) -> None:
+    with pytest.raises(TooLong, match="65500"):
+        outputs.encode(Picture(np.zeros((*size, 3), np.uint8), None, None), kind)
+    with pytest.raises(TooLong, match="65500"):
+        outputs.grey(np.zeros(size, np.uint8), "jpg")
+
+
 def test_a_jpeg_keeps_colours_and_a_profile_of_any_length() -> None:
     for profile in (pictures.srgb_profile(), pictures.srgb_profile() + bytes(150_000), None):
         image = pictures.opened(outputs.encode(Picture(RGB, None, profile), "jpg", 95))

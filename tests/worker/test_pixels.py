@@ -75,6 +75,32 @@ def test_a_jpeg_whose_middle_is_missing_is_read_as_pillow_reads_it_or_refused() 
     _is_a_problem_or_a_picture(data[: len(data) // 2] + data[-2:])
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize(
+    "options", [{"quality": 60}, {"lossless": True}, {"lossless": True, "exact": True}, {"alpha_quality": 30}]
+)
+def test_a_still_webp_is_read_without_pillow_and_just_as_by_it(
+    options: dict[str, int], channels: int, orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile, exif = pictures.srgb_profile(), Image.Exif()
+    exif[0x0112] = orientation
+    pixels_in = pictures.noise(203, 101, channels)
+    data = pictures.file(pixels_in, "WEBP", icc_profile=profile, exif=exif, **options)
+    by_pillow = np.asarray(
+        pictures.opened(data).transpose(Image.Transpose.ROTATE_270) if orientation == 6 else pictures.opened(data)
+    )
+    monkeypatch.setattr("PIL.WebPImagePlugin.WebPImageFile.load", lambda _image: pytest.fail("by Pillow"))
+
+    picture = decode(data)
+
+    np.testing.assert_array_equal(picture.rgb, by_pillow[..., :3])
+    assert (picture.alpha is None) == (channels == 3)
+    if picture.alpha is not None:
+        np.testing.assert_array_equal(picture.alpha, by_pillow[..., 3])
+    assert picture.icc == profile
+
+
 def test_a_broken_exif_block_does_not_refuse_the_picture() -> None:
     data = pictures.file(UPRIGHT, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
 
@@ -189,6 +215,15 @@ def test_an_rgb_profile_stays_with_the_picture(kind: str) -> None:
     profile = pictures.srgb_profile()
 
     assert decode(pictures.file(UPRIGHT, kind, icc_profile=profile)).icc == profile
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF"])
+def test_a_profile_larger_than_a_mebibyte_is_taken_for_none(kind: str) -> None:
+    profile = pictures.srgb_profile()
+
+    for size, kept in ((2**20, True), (2**20 + 1, False)):
+        padded = profile.ljust(size, b"\0")
+        assert decode(pictures.file(UPRIGHT, kind, icc_profile=padded)).icc == (padded if kept else None)
 
 
 @pytest.mark.parametrize("space", [b"CMYK", b"GRAY", b"Lab "])

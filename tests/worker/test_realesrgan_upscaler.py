@@ -1,5 +1,6 @@
 """What is built around Real-ESRGAN's networks: files, tiles, strength of denoising, sizes."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from tests.worker import made
 from worker import checkpoints
 from worker.checkpoints import CheckpointError
-from worker.engines.realesrgan import models, published, sizes, tiling
+from worker.engines.realesrgan import models, published, tiling
 from worker.engines.realesrgan.engine import Upscaler
 from worker.engines.realesrgan.models import Model
 
@@ -103,8 +104,11 @@ def test_the_models_of_a_folder_are_found_and_an_empty_one_is_said_to_be(
 def test_tiles_have_few_shapes_and_join_to_the_picture_they_were_cut_from(height: int, width: int, scale: int) -> None:
     picture = noise(height, width)
 
-    tiles = tiling.cut(picture)
-    joined = tiling.join([tile.repeat(scale, 0).repeat(scale, 1) for tile in tiles], height, width, scale)
+    tiles = list(tiling.cut(picture))
+    canvas = tiling.Canvas(height, width, scale)
+    for start in range(0, len(tiles), 3):
+        canvas.add([tile.repeat(scale, 0).repeat(scale, 1) for tile in tiles[start : start + 3]])
+    joined = canvas.finished((width * scale, height * scale))
 
     assert len({tile.shape for tile in tiles}) == 1
     assert set(tiles[0].shape[:2]) <= set(tiling.SIDES)
@@ -120,7 +124,7 @@ def test_a_picture_in_tiles_is_the_picture_in_one_piece(
     scale = models.MODELS[model].scale
     size = (290 * scale, 300 * scale)
 
-    tiled = upscaler.join(upscaler.enlarge(upscaler.cut(picture, model), model, None), picture, model, size)
+    tiled = enlarged(upscaler, picture, model, size)
     (whole,) = upscaler.enlarge([picture], model, None)
 
     assert tiled.shape == whole.shape
@@ -154,20 +158,60 @@ def test_any_size_comes_out_and_alpha_needs_no_network(size: tuple[int, int], fo
     upscaler = Upscaler(folder, device="cpu")
     picture = noise(50, 100)
 
-    enlarged = upscaler.join(upscaler.enlarge(upscaler.cut(picture, "fold"), "fold", None), picture, "fold", size)
-    alpha = tiling.resize(picture[..., 0], size)
-
-    assert enlarged.shape == (size[1], size[0], 3)
-    assert alpha.shape == (size[1], size[0])
+    assert enlarged(upscaler, picture, "fold", size).shape == (size[1], size[0], 3)
 
 
-def test_the_scale_and_the_size_of_the_result_have_limits() -> None:
-    assert sizes.enlarged(100, 50, 2.5, 1) == (125, 250)
-    for scale in (0.9, 6.1):
-        with pytest.raises(ValueError, match="1 to 6"):
-            sizes.enlarged(100, 50, scale, 1)
-    with pytest.raises(ValueError, match=r"16\.0 megapixels; 15"):
-        sizes.enlarged(1000, 1000, 4, 15)
+def test_it_says_how_many_pixels_its_network_makes_whatever_the_scale(folder: Path) -> None:
+    upscaler = Upscaler(folder, device="cpu")
+
+    assert upscaler.pixels_made(100, 50, "compact", 1) == 400 * 200
+    assert upscaler.pixels_made(100, 50, "fold", 1.5) == 200 * 100
+    assert upscaler.pixels_made(100, 50, "fold", 6) == 600 * 300
+
+
+def test_tiles_are_cut_one_by_one_and_enlarged_ones_are_not_kept() -> None:
+    strip = noise(1, 20_000)  # a tile is 64 pixels high
+    large = 256 * 256 * 16 * 3
+    canvas = tiling.Canvas(1, 20_000, 4)
+    tracemalloc.start()
+
+    for tile in tiling.cut(strip):
+        canvas.add([tile.repeat(4, 0).repeat(4, 1)])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < large
+
+
+def test_a_tile_that_becomes_no_number_is_no_black_square(folder: Path) -> None:
+    weights = checkpoints.read(folder / "fold.safetensors")
+    weights["conv_last.bias"][0] = torch.nan
+    save_file(weights, folder / "fold.safetensors")
+
+    with pytest.raises(ArithmeticError, match="not finite"):
+        Upscaler(folder, device="cpu").enlarge([noise(64, 64)], "fold", None)
+
+
+def test_its_weights_lie_in_memory_as_the_tiles_do(folder: Path) -> None:
+    seen: list[bool] = []
+    upscaler = Upscaler(folder, device="cpu")
+    network: Any = upscaler._networks["fold"]
+    network.body.register_forward_pre_hook(
+        lambda _module, given: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+    )
+
+    upscaler.enlarge([noise(64, 64)], "fold", None)
+
+    assert seen == [True]
+    assert network.conv_body.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_in_a_sentence(small: None, tmp_path: Path) -> None:
+    torch.save(models.find("fold").network().state_dict(), tmp_path / "fold.pth")
+    digest = checkpoints.digest(tmp_path / "fold.pth")
+
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        published.convert("fold", tmp_path / "fold.pth", tmp_path / "nowhere" / "fold.safetensors", digest)
 
 
 def test_it_can_be_warmed_up_and_knows_when_memory_ran_out(folder: Path) -> None:
@@ -177,3 +221,12 @@ def test_it_can_be_warmed_up_and_knows_when_memory_ran_out(folder: Path) -> None
 
     assert upscaler.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert not upscaler.is_out_of_memory(ValueError("something else"))
+    assert upscaler.is_lost(torch.AcceleratorError("CUDA error: device-side assert triggered"))
+    assert not upscaler.is_lost(ValueError("something else"))
+
+
+def enlarged(upscaler: Upscaler, picture: NDArray[np.uint8], model: str, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture at `size` (width, height), all steps in one."""
+    canvas = upscaler.canvas(picture, model)
+    canvas.add(upscaler.enlarge(list(upscaler.cut(picture, model)), model, None))
+    return canvas.finished(size)

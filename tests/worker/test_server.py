@@ -1,6 +1,7 @@
 """The worker over HTTP: every way in, every answer's headers, every refusal's sentence."""
 
 import asyncio
+import io
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from PIL import Image
 
 from tests.worker import pictures
 from tests.worker.conftest import Start
-from worker import engines, inputs, outputs, pixels
+from worker import body, engines, outputs, pixels
 from worker.engines.classic import Classic
 from worker.server import Settings, Worker, runner
 
@@ -253,7 +254,7 @@ async def test_a_body_that_grows_too_large_is_refused(start: Start, http: aiohtt
 
 
 async def test_a_body_that_never_ends_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.1)
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
 
@@ -314,7 +315,7 @@ class Gate(Classic):
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
-    monkeypatch.setattr(engines, "load", lambda *_: gate)
+    monkeypatch.setattr(engines, "load", lambda *_, **__: gate)
     return gate
 
 
@@ -350,6 +351,67 @@ async def test_a_waiting_picture_whose_caller_is_gone_is_skipped(
     assert len(gate.threads) == 2
 
 
+async def test_an_answer_that_is_not_read_keeps_others_waiting_and_their_places_taken(
+    start: Start, workers: list[Worker], http: aiohttp.ClientSession, gate: Gate
+) -> None:
+    # More than the buffers of the system hold: noise as a PNG is as large as its pixels.
+    noise = np.random.default_rng(1).integers(0, 256, (2400, 2400, 3)).astype(np.uint8)
+    large = pictures.file(noise, "PNG", compress_level=1)
+    gate.open.set()
+    url = await start(waiting_max=1, answer_bytes_max=1)
+    unread = await http.post(f"{url}/v1/cutout?clean_edges=false", data=io.BytesIO(large))
+    waiting = [asyncio.create_task(http.post(f"{url}/v1/alpha", data=SCENE)) for _ in range(2)]
+    await until(lambda: len(gate.threads) == 3 and workers[0].studio.places.left == 0)
+
+    refused = await http.post(f"{url}/v1/alpha", data=SCENE)
+
+    assert await problem(refused) == (503, "busy")
+    assert not any(task.done() for task in waiting)
+    unread.close()
+    assert [(await task).status for task in waiting] == [200, 200]
+
+
+LARGE = np.asarray(Image.fromarray(pictures.noise(80, 60, channels=4)).resize((4000, 3000)))
+RGB, ALPHA = np.ascontiguousarray(LARGE[..., :3]), np.ascontiguousarray(LARGE[..., 3])
+QUICKLY: dict[str, dict[str, Any]] = {"PNG": {"compress_level": 1}, "WEBP": {"method": 0}, "AVIF": {"speed": 10}}
+FILES = [*((kind, RGB) for kind in pixels.FORMATS), *((kind, LARGE) for kind in ("PNG", "WEBP", "TIFF"))]
+
+
+async def turns_during(work: Callable[[], object]) -> int:
+    """How often the loop came round while a thread was at work."""
+    turns, working = 0, asyncio.create_task(asyncio.to_thread(work))
+    while not working.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    await working
+    return turns
+
+
+@pytest.mark.parametrize(("kind", "made_of"), FILES)
+async def test_the_loop_goes_round_while_a_large_picture_is_decoded(kind: str, made_of: pixels.Bytes) -> None:
+    data = pictures.file(made_of, kind, **QUICKLY.get(kind, {}))
+
+    assert await turns_during(lambda: pixels.decode(data, 12_000_000).seen()) >= 5
+
+
+@pytest.mark.parametrize("kind", outputs.FORMATS)
+async def test_the_loop_goes_round_while_a_large_picture_is_encoded(kind: str) -> None:
+    picture = pixels.Picture(RGB, None if kind == "jpg" else ALPHA, None)
+
+    assert await turns_during(lambda: outputs.encode(picture, kind)) >= 5
+
+
+@pytest.mark.parametrize("form", ["jpg", "webp"])
+async def test_an_enlargement_that_no_file_of_its_kind_can_hold_is_too_large(
+    url: str, http: aiohttp.ClientSession, form: str
+) -> None:
+    data = pictures.file(np.zeros((10, 65_500, 3), np.uint8))
+
+    answer = await http.post(f"{url}/v1/upscale?scale=2&format={form}", data=data)
+
+    assert await problem(answer) == (413, "too-many-pixels")
+
+
 async def test_codecs_and_engine_stay_off_the_event_loop(
     start: Start, http: aiohttp.ClientSession, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,7 +440,7 @@ async def test_an_unforeseen_failure_tells_nothing_of_the_inside(
         def alphas(self, views: Sequence[pixels.Bytes]) -> list[pixels.Bytes]:
             raise RuntimeError(f"a secret path {views[0].shape}")
 
-    monkeypatch.setattr(engines, "load", lambda *_: Broken())
+    monkeypatch.setattr(engines, "load", lambda *_, **__: Broken())
 
     answer = await http.post(f"{await start()}/v1/cutout", data=SCENE)
 
@@ -390,7 +452,7 @@ async def test_ready_says_not_yet_while_the_engine_loads(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = threading.Event()
-    monkeypatch.setattr(engines, "load", lambda *_: (go.wait(10), Classic())[1])
+    monkeypatch.setattr(engines, "load", lambda *_, **__: (go.wait(10), Classic())[1])
     run = runner(Worker(Settings()))
     await run.setup()
     await web.TCPSite(run, "127.0.0.1", 0).start()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import weakref
 from collections.abc import Sequence
 
 import aiohttp
@@ -14,8 +15,9 @@ from PIL import Image
 from tests.worker import pictures
 from tests.worker.conftest import Start
 from tests.worker.test_server import SCENE, problem
-from worker import engines
-from worker.engines.lanczos import Lanczos
+from worker import engines, upscaling
+from worker.device import TILES_AT_ONCE
+from worker.engines.lanczos import Lanczos, Whole
 from worker.pixels import Bytes
 
 RGB = pictures.noise(60, 40)
@@ -44,11 +46,35 @@ class Tiles(Lanczos):
         self.calls.append((len(tiles), model, denoise, threading.current_thread().name))
         return [tile.repeat(2, axis=0).repeat(2, axis=1) for tile in tiles]
 
-    def join(self, tiles: Sequence[Bytes], rgb: Bytes, model: str, size: tuple[int, int]) -> Bytes:
+    def canvas(self, rgb: Bytes, model: str) -> Whole:
         del model
-        wide = rgb.shape[1] // TILE
-        rows = [np.hstack(tiles[start : start + wide]) for start in range(0, len(tiles), wide)]
-        return np.asarray(cv2.resize(np.vstack(rows), size, interpolation=cv2.INTER_AREA), np.uint8)
+        return Doubled(rgb)
+
+
+class Doubled(Whole):
+    def __init__(self, rgb: Bytes) -> None:
+        super().__init__(rgb.repeat(2, axis=0).repeat(2, axis=1))
+        self._rgb[:] = 0
+        high, wide = rgb.shape[0] // TILE, rgb.shape[1] // TILE
+        self._places = iter([(2 * TILE * y, 2 * TILE * x) for y in range(high) for x in range(wide)])
+
+    def add(self, tiles: Sequence[Bytes]) -> None:
+        for tile in tiles:
+            y, x = next(self._places)
+            self._rgb[y : y + 2 * TILE, x : x + 2 * TILE] = tile
+
+    def finished(self, size: tuple[int, int]) -> Bytes:
+        return np.asarray(cv2.resize(self._rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+class Fourfold(Tiles):
+    """A network that, whatever is wished, enlarges four times; but for the model "light"."""
+
+    models = ("heavy", "light")
+
+    def pixels_made(self, width: int, height: int, model: str, scale: float) -> int:
+        own = {"heavy": 4, "light": 1}[model]
+        return max(width * own * height * own, super().pixels_made(width, height, model, scale))
 
 
 @pytest.fixture
@@ -155,6 +181,105 @@ async def test_tiles_go_through_the_device_in_batches_and_come_back_in_their_pla
     assert sum(count for count, *_ in tiles.calls) == 6
     assert {call[1:] for call in tiles.calls} == {("soft", 0.25, "device")}
     assert all(count <= 4 for count, *_ in tiles.calls)
+
+
+async def test_of_the_enlarged_tiles_one_group_at_most_is_held_beside_the_result(
+    start: Start, http: aiohttp.ClientSession, tiles: Tiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Bytes]] = []
+    alive: list[int] = []
+
+    def enlarge(views: Sequence[Bytes], model: str, denoise: float | None) -> Sequence[Bytes]:
+        del model, denoise
+        alive.append(sum(ref() is not None for ref in made))
+        larger = [tile.repeat(2, axis=0).repeat(2, axis=1) for tile in views]
+        made.extend(map(weakref.ref, larger))
+        return larger
+
+    monkeypatch.setattr(tiles, "enlarge", enlarge)
+    url = await start()
+    picture = pictures.noise(20 * TILE, 10 * TILE)
+
+    answer = await http.post(f"{url}/v1/upscale", data=pictures.file(picture))
+
+    np.testing.assert_array_equal(np.asarray(await image(answer)), picture.repeat(2, axis=0).repeat(2, axis=1))
+    assert len(made) == 200
+    assert max(alive) < TILES_AT_ONCE
+
+
+async def test_what_the_model_makes_on_the_way_counts_against_the_cap_whatever_the_scale(
+    start: Start, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Fourfold()
+    monkeypatch.setattr(engines, "load_upscaler", lambda *_: network)
+    url = await start(output_pixels_max=60 * 40 * 15)
+
+    refused = await http.post(f"{url}/v1/upscale?scale=1", data=SMALL)
+    light = await http.post(f"{url}/v1/upscale?scale=1&model=light", data=SMALL)
+
+    assert await problem(refused) == (413, "too-many-pixels")
+    assert json.loads(await refused.read())["detail"] == (
+        'Whatever the "scale", the model "heavy" enlarges 4 times at first, here to more than 0.036 megapixels. '
+        'Send a picture of at most 0.00225 megapixels, or choose the "model" light.'
+    )
+    assert light.status == 200
+    assert {call[1] for call in network.calls} == {"light"}  # refused before anything was done
+
+
+async def test_what_the_model_makes_on_the_way_takes_its_room_whatever_the_scale(
+    start: Start, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Fourfold):
+        entered, gate = threading.Event(), threading.Event()
+
+        def enlarge(self, tiles: Sequence[Bytes], model: str, denoise: float | None) -> Sequence[Bytes]:
+            self.entered.set()
+            self.gate.wait(20)
+            return super().enlarge(tiles, model, denoise)
+
+    monkeypatch.setattr(engines, "load_upscaler", lambda *_: Slow())
+    url = await start(pixels_in_work_max=30 * TILE * TILE, patience_seconds=0.2)
+    tile = pictures.file(pictures.noise(TILE, TILE))
+    first = asyncio.create_task(http.post(f"{url}/v1/upscale?scale=1", data=tile))
+    await asyncio.to_thread(Slow.entered.wait, 10)
+
+    try:
+        async with asyncio.timeout(10):
+            second = await http.post(f"{url}/v1/upscale?scale=1", data=tile)
+    finally:
+        Slow.gate.set()
+
+    assert await problem(second) == (503, "too-late")
+    assert (await first).status == 200
+
+
+async def test_a_side_that_no_file_can_hold_is_refused_before_anything_is_done(
+    start: Start, http: aiohttp.ClientSession, tiles: Tiles
+) -> None:
+    url = await start()
+    strip = pictures.file(np.zeros((TILE, 11_000, 3), np.uint8))
+
+    answer = await http.post(f"{url}/v1/upscale?scale=6", data=strip)
+
+    assert await problem(answer) == (413, "too-many-pixels")
+    assert not tiles.calls
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 5.5, 6])
+def test_the_enlarged_shape_has_no_ghost_around_it_and_no_holes_within(scale: float) -> None:
+    shape = np.zeros((40, 60), np.uint8)
+    cv2.ellipse(shape, (30, 20), (19, 11), 20, 0, 360, 255, -1)
+    size = round(60 * scale), round(40 * scale)
+
+    alpha = upscaling.enlarged_alpha(shape, size)
+
+    around = np.ones((3, 3), np.uint8)
+    reached, deep = cv2.dilate(shape, around), cv2.erode(shape, around)
+    beyond = cv2.resize(reached, size, interpolation=cv2.INTER_NEAREST) == 0
+    within = cv2.resize(deep, size, interpolation=cv2.INTER_NEAREST) == 255
+    assert not alpha[beyond].any()
+    assert (alpha[within] == 255).all()
+    assert len(np.unique(alpha)) > 20  # between the two the edge is soft
 
 
 async def test_a_tile_that_fails_fails_its_picture_and_no_other(

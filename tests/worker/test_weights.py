@@ -112,6 +112,26 @@ def test_what_is_no_file_of_weights_is_said_in_a_sentence(tmp_path: Path, capsys
         assert said(capsys, "verify", tmp_path / source, status=1).count("\n") == 1
 
 
+def test_what_cannot_be_read_or_written_is_said_in_a_sentence(
+    matte: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "note.txt").write_text("no picture")
+    made.small_birefnet().save_pretrained(tmp_path / "small")
+    capsys.readouterr()
+    (tmp_path / "taken" / checkpoints.FILE).mkdir(parents=True)
+    convert = ("convert", matte, tmp_path / "taken", "--sha256", checkpoints.digest(matte), "--tile-order", "chw")
+
+    missing = said(capsys, "convert", tmp_path / "missing.pth", tmp_path / "out", status=1)
+    blocked = said(capsys, "convert", matte, tmp_path / "note.txt", "--sha256", checkpoints.digest(matte), status=1)
+    unwritten = said(capsys, *convert, "--model", "lite", status=1)
+    picture = said(capsys, "verify", tmp_path / "small", "--picture", tmp_path / "note.txt", status=1)
+
+    assert missing == f"{tmp_path / 'missing.pth'}: No such file or directory.\n"
+    assert blocked == f"{tmp_path / 'note.txt'}: File exists.\n"
+    assert unwritten.count("\n") == 1
+    assert picture.startswith("The bytes are no picture")
+
+
 def test_without_torch_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['torch'] = None; from worker import weights; sys.exit(weights.main(['known']))"
     root = Path(worker.__file__).parents[1]

@@ -108,9 +108,9 @@ async def test_a_backdrop_is_held_to_the_same_rules_as_a_picture(
     async def post(data: aiohttp.FormData, url: str = fetching) -> tuple[int, str]:
         return await problem(await http.post(f"{url}/v1/cutout", data=data))
 
-    assert await post(form(image=SCENE, bg_image=b"hello")) == (415, "not-an-image")
-    assert await post(form(image=SCENE, bg_image=bomb)) == (413, "too-many-pixels")
-    assert await post(form(image=SCENE, bg_image="http://127.0.0.1/"), private) == (403, "private-address")
+    assert await post(form(image=SCENE, bg_image=b"hello")) == (415, "bad-backdrop")
+    assert await post(form(image=SCENE, bg_image=bomb)) == (413, "bad-backdrop")
+    assert await post(form(image=SCENE, bg_image="http://127.0.0.1/"), private) == (403, "bad-backdrop")
     assert await post(form(image=SCENE, bg_image=BACKDROP, bg_image_file=BACKDROP)) == (400, "bad-option")
     assert await post(form(image=SCENE, bg_image=BACKDROP, bg_color="fff")) == (400, "contradictory-options")
 
@@ -131,7 +131,7 @@ async def test_a_contradiction_is_refused_before_anything_is_fetched(
     assert await problem(answer) == (400, "contradictory-options")
 
 
-@pytest.mark.parametrize("resolution", ["512", "1024", "2048"])
+@pytest.mark.parametrize("resolution", ["512", "1024", "2048", "1440"])
 async def test_a_resolution_that_the_engine_lacks_is_refused(
     url: str, http: aiohttp.ClientSession, resolution: str
 ) -> None:
@@ -144,20 +144,23 @@ async def test_the_resolution_that_was_chosen_reaches_the_engine(
     start: Start, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Sharp(Classic):
-        resolutions: tuple[int, ...] = (1024, 2048)
+        resolutions: tuple[int, ...] = (1440, 2048)
         asked: list[int | None] = []  # noqa: RUF012
 
         def view(self, rgb: pixels.Bytes, resolution: int | None) -> pixels.Bytes:
             self.asked.append(resolution)
             return super().view(rgb, resolution)
 
-    monkeypatch.setattr(engines, "load", lambda *_: Sharp())
+    monkeypatch.setattr(engines, "load", lambda *_, **__: Sharp())
     url = await start()
 
-    assert (await http.post(f"{url}/v1/cutout?resolution=2048", data=SCENE)).status == 200
-    assert (await http.post(f"{url}/v1/cutout", data=SCENE)).status == 200
+    for wish in ("?resolution=2048", "?resolution=1440", ""):
+        assert (await http.post(f"{url}/v1/cutout{wish}", data=SCENE)).status == 200
+    refused = await http.post(f"{url}/v1/cutout?resolution=1024", data=SCENE)
 
-    assert Sharp.asked == [2048, None]
+    assert Sharp.asked == [2048, 1440, None]
+    assert await problem(refused) == (400, "bad-option")
+    assert "one of: 1440, 2048" in (await refused.json(content_type=None))["detail"]
 
 
 async def test_an_answer_tells_the_megapixels_that_came_in_as_a_gateway_reads_amounts(
@@ -218,7 +221,7 @@ async def test_many_large_pictures_are_decoded_no_more_at_a_time_than_there_is_r
         return decode(data, pixels_max)
 
     monkeypatch.setattr(pixels, "decode", counted)
-    monkeypatch.setattr(engines, "load", lambda *_: Watching())
+    monkeypatch.setattr(engines, "load", lambda *_, **__: Watching())
     url = await start(pixels_in_work_max=320 * 240 * 2, codec_threads=8)
 
     posts = await asyncio.gather(*(http.post(f"{url}/v1/alpha", data=SCENE) for _ in range(12)))
@@ -230,7 +233,7 @@ async def test_many_large_pictures_are_decoded_no_more_at_a_time_than_there_is_r
 async def test_an_engine_that_cannot_be_loaded_is_503_with_the_reason_and_nothing_stands_in(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(*_: object) -> Classic:
+    def load(*_: object, **__: object) -> Classic:
         raise FileNotFoundError("There are no weights in /nowhere. Fetch them first.")
 
     monkeypatch.setattr(engines, "load", load)
@@ -260,7 +263,7 @@ async def test_an_engine_that_dies_is_503_at_once_for_everybody(
         def alphas(self, views: Any) -> Any:
             raise SystemExit(views[0].shape)
 
-    monkeypatch.setattr(engines, "load", lambda *_: Mortal())
+    monkeypatch.setattr(engines, "load", lambda *_, **__: Mortal())
     url = await start()
 
     posts = await asyncio.gather(*(http.post(f"{url}/v1/cutout", data=SCENE) for _ in range(5)))

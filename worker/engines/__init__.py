@@ -1,6 +1,6 @@
 """The engines and upscalers by name, and what each must do; those chosen at start are imported only then."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -44,9 +44,22 @@ class Engine(Protocol):
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether `error` says that the call was too large for the device, so that smaller ones may do."""
 
+    def is_lost(self, error: Exception) -> bool:
+        """Whether `error` says that nothing will run on the device again, but in a new process."""
+
+
+class Canvas(Protocol):
+    """Where the enlarged tiles of one picture are put together, by one thread at a time."""
+
+    def add(self, tiles: Sequence[Bytes]) -> None:
+        """Copy the next tiles, in the order of `cut`; none of them is kept."""
+
+    def finished(self, size: tuple[int, int]) -> Bytes:
+        """Return the whole picture at `size` (width, height): (H', W', 3) uint8."""
+
 
 class Upscaler(Protocol):
-    """Enlarges pictures in three steps, in threads as Engine's: `enlarge` is the device's, the others are not."""
+    """Enlarges pictures tile by tile, in threads as Engine's: `enlarge` is the device's, the others are not."""
 
     name: str
     quality: str
@@ -57,7 +70,13 @@ class Upscaler(Protocol):
     pixels_together: int
     """The most pixels of tiles in one call of `enlarge`; see Engine."""
 
-    def cut(self, rgb: Bytes, model: str) -> Sequence[Bytes]:
+    def pixels_made(self, width: int, height: int, model: str, scale: float) -> int:
+        """How many pixels a picture of that size has when it is largest on its way to `scale` times its sides.
+
+        A network has a scale of its own, whatever is wished of it.
+        """
+
+    def cut(self, rgb: Bytes, model: str) -> Iterable[Bytes]:
         """Cut `rgb` (H, W, 3) uint8 into tiles (h, w, 3) uint8 for the device; none where it needs no device."""
 
     def enlarge(self, tiles: Sequence[Bytes], model: str, denoise: float | None) -> Sequence[Bytes]:
@@ -66,8 +85,8 @@ class Upscaler(Protocol):
         `denoise` is 0 (keep the noise) to 1 (remove it), None the model's own way.
         """
 
-    def join(self, tiles: Sequence[Bytes], rgb: Bytes, model: str, size: tuple[int, int]) -> Bytes:
-        """Make `rgb`, of which these are the enlarged tiles, a picture of `size` (width, height): (H', W', 3) uint8."""
+    def canvas(self, rgb: Bytes, model: str) -> Canvas:
+        """Where the enlarged tiles of `rgb` (H, W, 3) uint8 go."""
 
     def warm_up(self) -> None:
         """Do what would make the first picture slow."""
@@ -75,15 +94,19 @@ class Upscaler(Protocol):
     def is_out_of_memory(self, error: Exception) -> bool:
         """As Engine's."""
 
+    def is_lost(self, error: Exception) -> bool:
+        """As Engine's."""
+
 
 def load(name: str, weights: str | None = None, *, compiles: bool = False) -> Engine:
-    """Import and make the engine `name`, one of NAMES; `auto` is the first of the table.
+    """Import and make the engine `name`, one of NAMES; `auto` is birefnet where `weights` are given, else classic.
 
     `weights` is a folder, a file or the id of a hub, for the engines that need some; `compiles` is for networks. What
     this raises is for the operator: a sentence that tells what to do. Nothing is taken in place of what was asked for.
     """
-    place = TABLE[next(iter(TABLE)) if name == "auto" else name]
-    engine: Engine = _make(place, weights, **({"compiles": True} if compiles else {}))
+    if name == "auto":
+        name = "birefnet" if weights else "classic"
+    engine: Engine = _make(TABLE[name], weights, **({"compiles": True} if compiles else {}))
     return engine
 
 

@@ -21,6 +21,11 @@ class Lanczos:
         if weights:
             raise ValueError('The upscaler "lanczos" has no use for weights. Leave --upscaler-weights out.')
 
+    def pixels_made(self, width: int, height: int, model: str, scale: float) -> int:
+        """Those of the result: it is drawn at once."""
+        del model
+        return round(width * scale) * round(height * scale)
+
     def cut(self, rgb: Bytes, model: str) -> Sequence[Bytes]:
         """No tiles: nothing here needs the device."""
         del rgb, model
@@ -31,10 +36,10 @@ class Lanczos:
         del model, denoise
         return tiles
 
-    def join(self, tiles: Sequence[Bytes], rgb: Bytes, model: str, size: tuple[int, int]) -> Bytes:
-        """Resample `rgb` (H, W, 3) uint8 to `size` (width, height)."""
-        del tiles, model
-        return cv2.resize(rgb, size, interpolation=cv2.INTER_LANCZOS4).astype(np.uint8, copy=False)
+    def canvas(self, rgb: Bytes, model: str) -> "Whole":
+        """The picture `rgb` (H, W, 3) uint8 in one piece."""
+        del model
+        return Whole(rgb)
 
     def warm_up(self) -> None:
         """Nothing is slow at first."""
@@ -43,3 +48,22 @@ class Lanczos:
         """Nothing here fills a device."""
         del error
         return False
+
+    def is_lost(self, error: Exception) -> bool:
+        """Nothing here breaks a device."""
+        del error
+        return False
+
+
+class Whole:
+    """A picture `rgb` (H, W, 3) uint8 that needs no tiles."""
+
+    def __init__(self, rgb: Bytes) -> None:
+        self._rgb = rgb
+
+    def add(self, tiles: Sequence[Bytes]) -> None:
+        """None were cut."""
+
+    def finished(self, size: tuple[int, int]) -> Bytes:
+        """Resample the picture to `size` (width, height): (H', W', 3) uint8."""
+        return cv2.resize(self._rgb, size, interpolation=cv2.INTER_LANCZOS4).astype(np.uint8, copy=False)

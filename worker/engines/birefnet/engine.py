@@ -1,5 +1,6 @@
 """The engine that finds the foreground with BiRefNet, on a GPU or, slowly, on the processor."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from worker.checkpoints import CheckpointError
+from worker.engines import faults
 from worker.engines.birefnet import published, variants
 from worker.engines.birefnet.model import BiRefNet
 from worker.pixels import Bytes
@@ -23,11 +25,13 @@ SIDES = (512, 1024, 2048)
 PIXELS_TOGETHER = 4 * 1024 * 1024
 RATIO_MAX = 4  # of the sides of a view that keeps proportions; longer strips are squeezed
 
+_PINNED = re.compile(r"(.+)@([\w.-]+)")
+
 
 class Engine:
     """BiRefNet with weights from `source`, which, like the other arguments, `published.load` explains.
 
-    Where `variant` is not given, VARIANT=SOURCE names it in one word, as a command line needs.
+    Where they are not given, VARIANT=SOURCE names the variant, and SOURCE@COMMIT the revision, as a command line needs.
     `device` is where it runs, by default a GPU if there is one; there it calculates in float16, which is
     nearer to float32 than bfloat16 is, elsewhere in float32. `compiles` has torch write kernels for the usual size of
     a view while it warms up, which takes minutes. Raises what `published.load` raises.
@@ -49,12 +53,12 @@ class Engine:
     ) -> None:
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._type = torch.float16 if self._device.type == "cuda" else torch.float32
-        named, where = _named(source)
+        named, where, commit = _named(source)
         model: Any = published.load(
             where,
             variant=variant or named,
             tile_order=tile_order,
-            revision=revision,
+            revision=revision or commit,
             local_files_only=local_files_only,
         )
         self._model: BiRefNet = model.to(self._device, self._type, memory_format=torch.channels_last)
@@ -80,10 +84,15 @@ class Engine:
         return resized(rgb, *(max(1, round(side / SIDE_STEP)) * SIDE_STEP for side in (high, wide)))
 
     def alphas(self, views: Sequence[Bytes]) -> Sequence[Bytes]:
-        """Take views (h, w, 3) uint8 of one shape, sides multiples of 32; return (h, w) uint8: 255 foreground."""
+        """Take views (h, w, 3) uint8 of one shape, sides multiples of 32; return (h, w) uint8: 255 foreground.
+
+        Raises ArithmeticError where the network's answer is no number: what is cut out by that is worth no money.
+        """
         with torch.inference_mode():
             pictures = torch.from_numpy(np.stack(views)).to(self._device)
             logits = self._network_for(views[0])(normalised(pictures).to(self._type, memory_format=torch.channels_last))
+            if not logits.isfinite().all():
+                raise ArithmeticError("The network answered with logits that are not finite.")
             alphas = (logits[:, 0].float().sigmoid() * 255).round().to(torch.uint8)
         return list(alphas.cpu().numpy())
 
@@ -107,17 +116,27 @@ class Engine:
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether the device had too little memory for the call."""
-        return isinstance(error, torch.OutOfMemoryError)
+        return faults.is_out_of_memory(error)
+
+    def is_lost(self, error: Exception) -> bool:
+        """Whether the device is broken for this process."""
+        return faults.is_lost(error)
 
 
-def _named(source: str | Path | None) -> tuple[str | None, str | Path]:
-    """What VARIANT=SOURCE names, or nothing and the source."""
+def _named(source: str | Path | None) -> tuple[str | None, str | Path, str | None]:
+    """The variant, the source and the commit of VARIANT=SOURCE@COMMIT, the first and the last of which may lack."""
     if source is None:
         raise CheckpointError(
             f"The engine birefnet needs weights: a folder, an id on the hub, or one of {', '.join(variants.VARIANTS)}."
         )
     name, _, where = str(source).partition("=")
-    return (name, where) if where and name in variants.VARIANTS else (None, source)
+    if not where or name not in variants.VARIANTS:
+        name, where = "", str(source)
+    pinned = _PINNED.fullmatch(where)
+    # A folder may have such a name as well, and is meant then.
+    if pinned is None or Path(where).exists():
+        return name or None, where, None
+    return name or None, pinned[1], pinned[2]
 
 
 def _proportioned(pixels: float, ratio: float) -> tuple[float, float]:
@@ -133,7 +152,10 @@ def normalised(pictures: Tensor) -> Tensor:
 
 
 def resized(pixels: Bytes, height: int, width: int) -> Bytes:
-    """Bring pixels (h, w) or (h, w, 3) uint8 to height x width: averaged where it shrinks, linear where it grows."""
-    shrinks = height * width < pixels.shape[0] * pixels.shape[1]
-    filtering = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (width, height), interpolation=filtering).astype(np.uint8, copy=False)
+    """Bring pixels (h, w) or (h, w, 3) uint8 to height x width: averaged along a side that shrinks, then linear.
+
+    Each side by itself: a strip may shrink along one and grow along the other.
+    """
+    least = min(width, pixels.shape[1]), min(height, pixels.shape[0])
+    averaged = cv2.resize(pixels, least, interpolation=cv2.INTER_AREA)
+    return cv2.resize(averaged, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)

@@ -33,6 +33,7 @@ def load(
     config.json of ours beside the file. Without one they are those of the variant, which is known by its hub id or
     digest or has to be named; but if training left another order in the weights, that one is taken. `tile_order`
     overrides.
+    What comes from the hub under the id and the commit of a variant has to have its digest, where that is known.
     The weights keep the type that they have in the file. Raises CheckpointError, and ValueError for an unknown
     variant or order.
     """
@@ -44,7 +45,7 @@ def load(
     path = checkpoints.locate(source, revision, local_files_only=local_files_only)
     if path.suffix in checkpoints.PICKLES:
         raise CheckpointError(f"{path} is a pickle. Make a folder of it first: python -m worker.weights convert.")
-    state = checkpoints.read(path)
+    state = checkpoints.read(path, published_digest(str(source), revision))
     return made(state, configuration(path, state, variant, tile_order))
 
 
@@ -107,6 +108,12 @@ def fitting(sizes: Backbone) -> list[str]:
 def by_hub_id(source: str) -> str | None:
     """The variant that is published under an id of the hub, if there is one."""
     return next((name for name, variant in variants.VARIANTS.items() if variant.hub_id == source), None)
+
+
+def published_digest(hub_id: str, revision: str | None) -> str | None:
+    """The digest that the file behind an id of the hub has at a commit, where both are a variant's and it is known."""
+    known = (one for one in variants.VARIANTS.values() if hub_id == one.hub_id and revision == one.revision)
+    return next((one.sha256 for one in known), None)
 
 
 def by_digest(sha256: str) -> str | None:

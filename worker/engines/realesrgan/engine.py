@@ -1,13 +1,15 @@
 """The upscaler that enlarges pictures with the Real-ESRGAN models whose weights it finds in a folder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from worker.checkpoints import CheckpointError
+from worker.engines import faults
 from worker.engines.realesrgan import models, published, tiling
 from worker.pixels import Bytes
 
@@ -42,8 +44,13 @@ class Upscaler:
         self.denoising = frozenset(self._noisy)
         self.pixels_together = PIXELS_TOGETHER if self._device.type == "cuda" else 0
 
-    def cut(self, rgb: Bytes, model: str) -> Sequence[Bytes]:
-        """Cut `rgb` (H, W, 3) uint8 into tiles (h, w, 3) uint8 of one of few shapes."""
+    def pixels_made(self, width: int, height: int, model: str, scale: float) -> int:
+        """Those of the result, or of what the network makes before it is averaged down to that."""
+        own = models.MODELS[model].scale
+        return max(width * own * height * own, round(width * scale) * round(height * scale))
+
+    def cut(self, rgb: Bytes, model: str) -> Iterator[Bytes]:
+        """Cut `rgb` (H, W, 3) uint8 into tiles (h, w, 3) uint8 of one of few shapes, one when it is asked for."""
         del model
         return tiling.cut(rgb)
 
@@ -51,18 +58,21 @@ class Upscaler:
         """Take tiles (h, w, 3) uint8 of one shape; return each enlarged by the model's own scale, in order.
 
         `denoise` is 0 (keep the noise) to 1 (remove it), None is what the model does alone, which is 1. Raises
-        ValueError if it is given for a model that is not one of `denoising`.
+        ValueError if it is given for a model that is not one of `denoising`, ArithmeticError where the answer is no
+        number.
         """
         weights = self._weights(model, denoise)
         with torch.inference_mode():
             pictures = torch.from_numpy(np.stack(tiles)).to(self._device).permute(0, 3, 1, 2).to(self._type) / 255
             enlarged: Tensor = torch.func.functional_call(self._networks[model], weights, (pictures,))
+            if not enlarged.isfinite().all():
+                raise ArithmeticError(f"{model} answered with colours that are not finite.")
             whole = (enlarged.float().clamp(0, 1) * 255).round().to(torch.uint8)
         return list(whole.permute(0, 2, 3, 1).contiguous().cpu().numpy())
 
-    def join(self, tiles: Sequence[Bytes], rgb: Bytes, model: str, size: tuple[int, int]) -> Bytes:
-        """Join the enlarged tiles of `rgb` (H, W, 3), and bring them to `size` (width, height): (H', W', 3) uint8."""
-        return tiling.resize(tiling.join(tiles, rgb.shape[0], rgb.shape[1], models.MODELS[model].scale), size)
+    def canvas(self, rgb: Bytes, model: str) -> tiling.Canvas:
+        """Where the enlarged tiles of `rgb` (H, W, 3) uint8 are joined."""
+        return tiling.Canvas(rgb.shape[0], rgb.shape[1], models.MODELS[model].scale)
 
     def warm_up(self) -> None:
         """Run one tile of the largest shape through the usual model."""
@@ -71,7 +81,11 @@ class Upscaler:
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether the device had too little memory for the call."""
-        return isinstance(error, torch.OutOfMemoryError)
+        return faults.is_out_of_memory(error)
+
+    def is_lost(self, error: Exception) -> bool:
+        """Whether the device is broken for this process."""
+        return faults.is_lost(error)
 
     def _weights(self, model: str, denoise: float | None) -> dict[str, Tensor]:
         own = self._networks[model].state_dict()
@@ -81,5 +95,7 @@ class Upscaler:
             raise ValueError(f"{model} does not take a strength of denoising.")
         return {key: torch.lerp(noisy, own[key], denoise) for key, noisy in self._noisy[model].items()}
 
-    def _placed(self, network: torch.nn.Module) -> torch.nn.Module:
-        return network.to(self._device, self._type)
+    def _placed(self, network: Any) -> torch.nn.Module:
+        # As the tiles lie in memory; on a GPU convolutions in float16 need it to be fast.
+        placed: torch.nn.Module = network.to(self._device, self._type, memory_format=torch.channels_last)
+        return placed

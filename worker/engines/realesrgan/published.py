@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from worker import checkpoints
@@ -16,7 +17,10 @@ from worker.engines.realesrgan.srvgg import SRVGGNetCompact
 def load(name: str, folder: Path) -> RRDBNet | SRVGGNetCompact:
     """The model `name` with its weights from `folder`: NAME.safetensors, or NAME.pth, which is converted first.
 
-    Raises CheckpointError if there is no such file, if it is not the published one, or if it does not fit.
+    A .pth has to have the published digest. A .safetensors is believed by its name: its digest depends on who wrote
+    it, so only names and shapes are held against the model; whoever can write to the folder decides what is run, as
+    numbers and never as code. Raises CheckpointError if there is no such file, if a .pth is not the published one, or
+    if the weights do not fit.
     """
     return made(name, state(name, folder))
 
@@ -47,7 +51,7 @@ def convert(name: str, source: Path, target: Path, sha256: str | None = None) ->
     try:
         save_file({key: value.contiguous() for key, value in weights.items()}, half_done)
         half_done.replace(target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{target} cannot be written: {error}. Convert it elsewhere beforehand.") from error
     finally:
         half_done.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """Cuts a picture into overlapping tiles of few fixed shapes, so that any pictures' tiles go together; joins them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import cv2
@@ -14,39 +14,50 @@ OVERLAP = 32
 """How many pixels neighbouring tiles share at least; each keeps its own half of them."""
 
 
-def cut(rgb: Bytes) -> list[Bytes]:
-    """Cut (H, W, 3) uint8 into tiles of one shape, row by row.
+def cut(rgb: Bytes) -> Iterator[Bytes]:
+    """Cut (H, W, 3) uint8 into tiles of one shape, row by row, each when it is asked for.
 
     They lie inside the picture, evenly spread. Where it is smaller than a tile, and to an odd side, its last pixels
     are repeated.
     """
     (high, tops), (wide, lefts) = (_places(side) for side in rgb.shape[:2])
-    below, beside = tops[-1] + high - rgb.shape[0], lefts[-1] + wide - rgb.shape[1]
-    padded = np.pad(rgb, ((0, below), (0, beside), (0, 0)), mode="edge") if below or beside else rgb
-    return [np.ascontiguousarray(padded[top : top + high, left : left + wide]) for top in tops for left in lefts]
+    for top in tops:
+        for left in lefts:
+            tile = rgb[top : top + high, left : left + wide]
+            missing = ((0, high - tile.shape[0]), (0, wide - tile.shape[1]), (0, 0))
+            yield np.ascontiguousarray(np.pad(tile, missing, mode="edge") if tile.shape[:2] != (high, wide) else tile)
 
 
-def join(tiles: Sequence[Bytes], height: int, width: int, scale: int) -> Bytes:
-    """Put the tiles of a picture (height, width), each enlarged by `scale`, together: (scale H, scale W, 3) uint8."""
-    (high, tops), (wide, lefts) = _places(height), _places(width)
-    joined = np.empty((height * scale, width * scale, 3), np.uint8)
-    pieces = iter(tiles)
-    for top, first_row, last_row in _kept(tops, high, height):
-        for left, first_column, last_column in _kept(lefts, wide, width):
-            rows, columns = slice(first_row * scale, last_row * scale), slice(first_column * scale, last_column * scale)
-            inside = next(pieces)[
-                (first_row - top) * scale : (last_row - top) * scale,
-                (first_column - left) * scale : (last_column - left) * scale,
+class Canvas:
+    """Where the tiles of a picture (height, width), each enlarged by `scale`, are put together as they come."""
+
+    def __init__(self, height: int, width: int, scale: int) -> None:
+        self._joined: Bytes = np.empty((height * scale, width * scale, 3), np.uint8)
+        self._scale = scale
+        (high, tops), (wide, lefts) = _places(height), _places(width)
+        columns = _kept(lefts, wide, width)
+        self._places = ((row, column) for row in _kept(tops, high, height) for column in columns)
+
+    def add(self, tiles: Sequence[Bytes]) -> None:
+        """Copy the part that is kept of each of the next tiles (scale h, scale w, 3) uint8, in the order of `cut`."""
+        for tile, ((top, first_row, last_row), (left, first_column, last_column)) in zip(
+            tiles, self._places, strict=False
+        ):
+            whole = self._slice(first_row, last_row), self._slice(first_column, last_column)
+            self._joined[whole] = tile[
+                self._slice(first_row - top, last_row - top), self._slice(first_column - left, last_column - left)
             ]
-            joined[rows, columns] = inside
-    return joined
+
+    def finished(self, size: tuple[int, int]) -> Bytes:
+        """The whole at `size` (width, height): (H', W', 3) uint8."""
+        return resize(self._joined, size)
+
+    def _slice(self, first: int, last: int) -> slice:
+        return slice(first * self._scale, last * self._scale)
 
 
 def resize(pixels: Bytes, size: tuple[int, int]) -> Bytes:
-    """Bring pixels (H, W) or (H, W, 3) uint8 to `size` (width, height): Lanczos where it grows, else averaged.
-
-    A picture's alpha is enlarged by this alone: a network for photographs would draw into it.
-    """
+    """Bring colours (H, W, 3) uint8 to `size` (width, height): Lanczos where they grow, else averaged."""
     if (pixels.shape[1], pixels.shape[0]) == size:
         return pixels
     grows = size[0] * size[1] > pixels.shape[0] * pixels.shape[1]
