@@ -681,12 +681,11 @@ def test_a_missing_file_is_told(folder: Folder) -> None:
 def test_explain_tells_how_many_calls_of_whom_may_be_under_way(folder: Folder) -> None:
     rule = '[[middlewares]]\nuse = "rate_limit"\nrules = [{ prefix = "/api/", concurrency = 4, per = "account" }]\n'
     pricing = '[[middlewares]]\nuse = "pricing"'
-    file = folder.path / "config.toml"
-    text = file.read_text()
+    text = (folder.path / "config.toml").read_text()
     assert pricing in text
-    file.write_text(text.replace(pricing, rule + pricing))
+    (folder.path / "bounded.toml").write_text(text.replace(pricing, rule + pricing))
 
-    rows = folder.json("explain", "POST", "/api/removebg")
+    rows = folder.json("explain", "POST", "/api/removebg", "--config", "bounded.toml")
 
     assert {"step": "at once", "what": "each account: 4 calls under way"} in rows
 

@@ -1,5 +1,6 @@
 """The engine that finds the foreground with BiRefNet, on a GPU or, slowly, on the processor."""
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from worker.engines import faults
 from worker.engines.birefnet import published, variants
 from worker.engines.birefnet.model import BiRefNet
 from worker.pixels import Bytes
+from worker.problems import EngineFailed
 
 # Of the data that backbones are trained on (ImageNet), for channels in 0..1.
 MEAN = (0.485, 0.456, 0.406)
@@ -26,6 +28,8 @@ PIXELS_TOGETHER = 4 * 1024 * 1024
 RATIO_MAX = 4  # of the sides of a view that keeps proportions; longer strips are squeezed
 
 _PINNED = re.compile(r"(.+)@([\w.-]+)")
+
+log = logging.getLogger("worker")
 
 
 class Engine:
@@ -86,13 +90,14 @@ class Engine:
     def alphas(self, views: Sequence[Bytes]) -> Sequence[Bytes]:
         """Take views (h, w, 3) uint8 of one shape, sides multiples of 32; return (h, w) uint8: 255 foreground.
 
-        Raises ArithmeticError where the network's answer is no number: what is cut out by that is worth no money.
+        Raises EngineFailed where the network's answer is no number: what is cut out by that is worth no money.
         """
         with torch.inference_mode():
             pictures = torch.from_numpy(np.stack(views)).to(self._device)
             logits = self._network_for(views[0])(normalised(pictures).to(self._type, memory_format=torch.channels_last))
             if not logits.isfinite().all():
-                raise ArithmeticError("The network answered with logits that are not finite.")
+                log.warning("the network answered with logits that are not finite")
+                raise EngineFailed  # by this picture alone: no sign that the device is broken
             alphas = (logits[:, 0].float().sigmoid() * 255).round().to(torch.uint8)
         return list(alphas.cpu().numpy())
 

@@ -1,5 +1,6 @@
 """The upscaler that enlarges pictures with the Real-ESRGAN models whose weights it finds in a folder."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from worker.checkpoints import CheckpointError
 from worker.engines import faults
 from worker.engines.realesrgan import models, published, tiling
 from worker.pixels import Bytes
+from worker.problems import EngineFailed
 
 PIXELS_TOGETHER = 8 * 256 * 256
+
+log = logging.getLogger("worker")
 
 
 class Upscaler:
@@ -58,7 +62,7 @@ class Upscaler:
         """Take tiles (h, w, 3) uint8 of one shape; return each enlarged by the model's own scale, in order.
 
         `denoise` is 0 (keep the noise) to 1 (remove it), None is what the model does alone, which is 1. Raises
-        ValueError if it is given for a model that is not one of `denoising`, ArithmeticError where the answer is no
+        ValueError if it is given for a model that is not one of `denoising`, EngineFailed where the answer is no
         number.
         """
         weights = self._weights(model, denoise)
@@ -66,7 +70,8 @@ class Upscaler:
             pictures = torch.from_numpy(np.stack(tiles)).to(self._device).permute(0, 3, 1, 2).to(self._type) / 255
             enlarged: Tensor = torch.func.functional_call(self._networks[model], weights, (pictures,))
             if not enlarged.isfinite().all():
-                raise ArithmeticError(f"{model} answered with colours that are not finite.")
+                log.warning("the network answered with colours that are not finite")
+                raise EngineFailed  # by this picture alone: no sign that the device is broken
             whole = (enlarged.float().clamp(0, 1) * 255).round().to(torch.uint8)
         return list(whole.permute(0, 2, 3, 1).contiguous().cpu().numpy())
 
