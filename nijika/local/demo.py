@@ -54,14 +54,19 @@ def button(host: str, user: int) -> int | None:
 
 def configuration_file() -> Path:
     """config.toml of this folder, or the one that comes with the package."""
-    places = (Path("config.toml"), Path(__file__).with_name("config.toml"), ROOT / "config.toml")
-    return next((file for file in places if file.exists()), places[0])
+    own = Path("config.toml")
+    return own if own.exists() else packaged("config.toml")
 
 
 def sample() -> Path:
     """The picture to try."""
-    packaged = Path(__file__).with_name("samples") / "mug.jpg"
-    return packaged if packaged.exists() else ROOT / "samples" / "mug.jpg"
+    return packaged("samples/mug.jpg")
+
+
+def packaged(name: str) -> Path:
+    """A file that comes with nijika: from the wheel, or from its source."""
+    inside = Path(__file__).parent / name
+    return inside if inside.exists() else ROOT / name
 
 
 def _embedded(config: Config) -> Config:

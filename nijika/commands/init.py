@@ -1,0 +1,48 @@
+"""`nijika init`: what `nijika serve` needs, in an empty folder."""
+
+import argparse
+from pathlib import Path
+
+from nijika.commands.setting import Parsers
+from nijika.config import load
+from nijika.errors import CommandError
+from nijika.local import demo, ground
+
+
+def add_to(parsers: Parsers) -> None:
+    """The one command."""
+    help = "write a commented config.toml and make a secret"  # noqa: A001
+    parser = parsers.add_parser("init", help=help, description=f"{help[:1].upper()}{help[1:]}.", allow_abbrev=False)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="where to; default: here")
+    parser.set_defaults(run=_init)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    folder: Path = arguments.folder
+    file = folder / "config.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as new:
+            new.write(demo.packaged("config.toml").read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise CommandError(f"{file} is there already, and nothing was changed. Name another folder.") from None
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}.") from None
+    config = load(file)
+    data = ground.data_directory(config, None)
+    ground.with_secret(config, data)
+    print(_told(file, data / "secret", config.server.public_url))
+    return 0
+
+
+def _told(file: Path, secret: Path, url: str) -> str:
+    kept = f"\n{secret}   what keys and sessions are sealed with: keep it"
+    place = "" if file.parent == Path() else f" --config {file}"
+    return f"""{file}   every setting, with its words{kept if secret.exists() else ""}
+
+Name your worker under [upstreams.removebg] and its price under [[routes]], then:
+
+  nijika check{place}                      what is wrong with the file, if anything
+  nijika serve{place}                      PostgreSQL and the gateway, on {url}
+  nijika user add --help                   accounts; keys and credits likewise
+"""
