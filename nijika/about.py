@@ -22,13 +22,14 @@ class Parameter:
 class About:
     """What the reference says of a route; without `summary` that is the docstring of its handler.
 
-    `answer` is the JSON of a success (None: any bytes), which comes with one of `statuses`; `problems` are those that
-    the handler itself raises.
+    `asks` is the JSON of the request's body (None: what the route's content types say), `answer` that of a success
+    (None: any bytes), which comes with one of `statuses`; `problems` are those that the handler itself raises.
     """
 
     summary: str = ""
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
+    asks: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
     statuses: tuple[int, ...] = (200,)
     problems: tuple[type[Problem], ...] = ()

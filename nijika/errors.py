@@ -221,6 +221,15 @@ class BelowZero(Problem):
         )
 
 
+class TopUpReused(Problem):
+    """The id of this payment stands for another one."""
+
+    status = 409
+    code = "topup-reused"
+    title = "This id was used before"
+    detail = "Another account or amount was asked for under this id. Nothing was changed; give each payment its own id."
+
+
 class TooMuchCredit(Problem):
     """More than a balance can hold."""
 

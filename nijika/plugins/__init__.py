@@ -11,6 +11,7 @@ from nijika.plugins.proxy import Proxy
 from nijika.plugins.removebg import RemoveBg
 from nijika.plugins.site import Site
 from nijika.plugins.staff import Staff
+from nijika.plugins.topups import TopUps
 from nijika.plugins.withoutbg import WithoutBg
 
 PLUGINS: dict[str, type[Plugin]] = {
@@ -23,6 +24,7 @@ PLUGINS: dict[str, type[Plugin]] = {
     "login": Login,
     "dashboard": Dashboard,
     "staff": Staff,
+    "topups": TopUps,
     "openapi": OpenApi,
     "playground": Playground,
 }

@@ -53,6 +53,11 @@ async def one(connection: Connection, user: int) -> asyncpg.Record | None:
     return await connection.fetchrow(f"{_SELECT} WHERE u.id = $1", user)
 
 
+async def of_account(connection: Connection, account: int) -> asyncpg.Record | None:
+    """The user whose account this is; None after the user was deleted."""
+    return await connection.fetchrow(f"{_SELECT} WHERE u.account = $1", account)
+
+
 async def locked(connection: Connection, *ids: int) -> dict[int, asyncpg.Record]:
     """Users by id, and with them every admin; nobody else changes roles or suspends until the transaction ends."""
     # The rows alone are not enough: somebody may become admin while the first of them is waited for.

@@ -29,13 +29,14 @@ def document(
 ) -> dict[str, Any]:
     """The document of all routes that programs call; `refusals` gives what the chain may answer on a route."""
     listed = [(route, route.about) for route in routes if route.who == "anyone" and route.about is not None]
-    answers, schemas = _schemas({about.answer for _, about in listed if about.answer is not None})
+    told = {model for _, about in listed for model in (about.asks, about.answer) if model is not None}
+    references, schemas = _schemas(told)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": PREFACE},
         "servers": [{"url": url}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
-        "paths": _paths(listed, refusals, answers),
+        "paths": _paths(listed, refusals, references),
         "components": {
             "securitySchemes": SECURITY_SCHEMES,
             "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY},
@@ -48,7 +49,7 @@ def document(
 def _paths(
     listed: list[tuple[Route, About]],
     refusals: Callable[[Route], list[type[Problem]]],
-    answers: dict[type[BaseModel], dict[str, Any]],
+    references: dict[type[BaseModel], dict[str, Any]],
 ) -> dict[str, dict[str, Any]]:
     """Two paths that differ only in the names of their variables are one path here."""
     paths: dict[str, dict[str, Any]] = {}
@@ -56,8 +57,8 @@ def _paths(
     ids: set[str] = set()
     for route, about in listed:
         path = spellings.setdefault(shape(route.path), template(route.path))
-        answer = answers[about.answer] if about.answer else None
-        described = Described(route, about, path, answer, [*refusals(route), *about.problems])
+        asks, answer = (references[model] if model else None for model in (about.asks, about.answer))
+        described = Described(route, about, path, asks, answer, [*refusals(route), *about.problems])
         for method in route.methods:
             made = operation(described, method, tag=_tag(route))
             made["operationId"] = _unique(made["operationId"], ids)
@@ -81,7 +82,7 @@ def _unique(id: str, taken: set[str]) -> str:
 
 
 def _schemas(models: set[type[BaseModel]]) -> tuple[dict[type[BaseModel], dict[str, Any]], dict[str, Any]]:
-    """How each answer is referred to, and what is referred to."""
+    """How each model is referred to, and what is referred to."""
     ordered = sorted(models, key=lambda model: model.__name__)
     if not ordered:
         return {}, {}

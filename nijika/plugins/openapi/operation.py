@@ -22,11 +22,12 @@ ANY: dict[str, Any] = {"*/*": {"schema": {}}}
 
 @dataclass(frozen=True)
 class Described:
-    """A route with all that is known of it; `answer` refers to the schema of its success, if that is JSON."""
+    """A route with all that is known of it; `asks` and `answer` refer to the schemas of what is JSON of both bodies."""
 
     route: Route
     about: About
     path: str
+    asks: dict[str, Any] | None
     answer: dict[str, Any] | None
     problems: list[type[Problem]]
 
@@ -51,7 +52,7 @@ def operation(it: Described, method: str, *, tag: str) -> dict[str, Any]:
         "x-route": route.name,
     }
     if method in BODY_METHODS:
-        made["requestBody"] = {"required": True, "content": body(route)}
+        made["requestBody"] = {"required": True, "content": body(it)}
         made["x-body-bytes-max"] = route.body_bytes_max
     return made
 
@@ -61,10 +62,12 @@ def price(price: Price) -> dict[str, Any]:
     return {"credits": credits.show(price.hold), "metered": price.capture is not None, "text": offer.price(price)}
 
 
-def body(route: Route) -> dict[str, Any]:
+def body(it: Described) -> dict[str, Any]:
     """What may be sent, by media type."""
-    kinds = route.content_types
-    formats = offer.PICTURES.get(route.target or "")
+    kinds = it.route.content_types
+    formats = offer.PICTURES.get(it.route.target or "")
+    if it.asks is not None:
+        return {kind: {"schema": it.asks} for kind in kinds}
     if formats is None:
         return {kind: {"schema": {}} for kind in kinds} or ANY
     pictures = _pictures(formats)
