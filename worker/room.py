@@ -75,11 +75,3 @@ class Room:
             if not turn.done():
                 self._left -= count
                 turn.set_result(None)
-
-
-class Pixels(Room):
-    """Room for decoded pixels."""
-
-
-class Bytes(Room):
-    """Room for the bytes of finished answers, until they are written."""

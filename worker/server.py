@@ -16,7 +16,7 @@ from worker.fetch import Fetcher
 from worker.inputs import IMAGE_FIELDS, Order, Reader
 from worker.options import Known
 from worker.problems import Problem, answer_problems
-from worker.room import Bytes, Places
+from worker.room import Places, Room
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Worker:
         self._reader = Reader(settings.body_bytes_max, settings.fetcher)
         # Bodies are as large as files: those being read are counted too, with some to spare for slow ones.
         self._reading = Places(2 * (settings.waiting_max + 1))
-        self._unread = Bytes(settings.answer_bytes_max)
+        self._unread = Room(settings.answer_bytes_max)
         self.device = Device(lambda: _models(settings), settings.waiting_max + 1)
         self.studio = studio.Studio(
             self.device,

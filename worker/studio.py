@@ -15,7 +15,7 @@ from worker.device import Device, Enlarging, Models
 from worker.engines import Engine, Upscaler
 from worker.pixels import Bytes, Picture
 from worker.problems import TooLate, of_backdrop
-from worker.room import Pixels, Places
+from worker.room import Places, Room
 from worker.upscaling import Upscaling
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Studio:
         self.places = Places(limits.waiting_max + 1)
         self._device = device
         self._limits = limits
-        self._pixels = Pixels(limits.pixels_in_work_max)
+        self._pixels = Room(limits.pixels_in_work_max)
         self._codecs = ThreadPoolExecutor(limits.codec_threads, "codec")
 
     async def cutout(self, data: bytes, backdrop: bytes | None, wish: wishes.Cutout) -> Done:

@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.problems import Busy, TooLate
-from worker.room import Pixels, Places
+from worker.room import Places, Room
 
 
-async def started(room: Pixels, log: list[str], name: str, count: int, leave: asyncio.Event) -> None:
+async def started(room: Room, log: list[str], name: str, count: int, leave: asyncio.Event) -> None:
     async with room.held(count, asyncio.get_running_loop().time() + 60):
         log.append(name)
         await leave.wait()
 
 
-def _scene() -> tuple[Pixels, list[str], asyncio.Event]:
-    return Pixels(10), [], asyncio.Event()
+def _scene() -> tuple[Room, list[str], asyncio.Event]:
+    return Room(10), [], asyncio.Event()
 
 
 async def settle() -> None:
@@ -86,7 +86,7 @@ async def test_whoever_leaves_the_queue_lets_the_next_one_in() -> None:
 
 
 async def test_whoever_has_waited_until_his_deadline_is_told_to_come_again() -> None:
-    room = Pixels(10)
+    room = Room(10)
 
     async with room.held(10, asyncio.get_running_loop().time() + 60):
         with pytest.raises(TooLate):
@@ -99,7 +99,7 @@ async def test_whoever_has_waited_until_his_deadline_is_told_to_come_again() -> 
 
 async def test_a_late_answer_of_ones_own_work_is_not_taken_for_a_long_wait() -> None:
     with pytest.raises(TimeoutError, match="mine"):
-        async with Pixels(10).held(1, asyncio.get_running_loop().time() + 60):
+        async with Room(10).held(1, asyncio.get_running_loop().time() + 60):
             raise TimeoutError("mine")
 
 
@@ -112,7 +112,7 @@ def test_whatever_comes_and_goes_the_room_is_never_overfull_and_ends_empty(
 
 
 async def _visits(visits: list[tuple[int, str]], random: "object") -> None:
-    room, inside = Pixels(10), 0
+    room, inside = Room(10), 0
 
     async def visit(count: int, leave: asyncio.Event) -> None:
         nonlocal inside
