@@ -25,24 +25,19 @@ from nijika.toml import Unset
 
 M = TypeVar("M", bound=Module)
 
+PROCESSES_MAX = 64
 SECONDS_MAX = 604_800  # a week; more than this is a slip of the pen
 
 Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
 
 
-def _one(processes: int) -> int:
-    if processes != 1:
-        raise ValueError("can only be 1 in this version; run several gateways on one database instead")
-    return processes
-
-
 class Server(Settings):
-    """`[server]`: where nijika listens, and how long it waits for callers."""
+    """`[server]`: where nijika listens, with how many processes, and how long it waits for callers."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     public_url: str = "http://127.0.0.1:8080"
-    processes: Annotated[int, AfterValidator(_one)] = 1
+    processes: Annotated[int, Field(ge=1, le=PROCESSES_MAX)] = 1
     head_seconds: Seconds = 10
     idle_seconds: Seconds = 75
     body_seconds: Seconds = 30

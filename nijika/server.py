@@ -1,8 +1,8 @@
 """The listening socket, and a server whose connections are ours."""
 
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
@@ -64,7 +64,19 @@ def parser_is_compiled() -> bool:
     return HttpRequestParser is not HttpRequestParserPy
 
 
-def bind(host: str, port: int) -> socket.socket:
+@contextmanager
+def shared(host: str, port: int, count: int) -> Iterator[list[socket.socket]]:
+    """`count` sockets on one port (0 chooses one), among which the kernel spreads callers; StartError as `bind`."""
+    with bind(host, port) as alone:
+        if count == 1:
+            yield [alone]
+            return
+        port = alone.getsockname()[1]  # nobody else has it: who shares a port is let in beside all who do
+    with ExitStack() as stack:
+        yield [stack.enter_context(bind(host, port, shares=True)) for _ in range(count)]
+
+
+def bind(host: str, port: int, *, shares: bool = False) -> socket.socket:
     """A socket that has the port (0 chooses one) but does not listen yet; StartError if the port is busy."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -72,7 +84,7 @@ def bind(host: str, port: int) -> socket.socket:
         raise StartError(f'nijika cannot listen on "{host}": {error.strerror}.') from None
     sock = socket.socket(family, kind, protocol)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shares else socket.SO_REUSEADDR, 1)
         sock.bind(address)
     except OSError as error:
         sock.close()

@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import sys
+from functools import partial
 
 from nijika import logs
 from nijika.commands.setting import Parsers, configured, parser, working
 from nijika.local import ground
 from nijika.local.serving import address, serve
-from nijika.server import bind
+from nijika.local.supervisor import Plan, supervise
+from nijika.server import shared
 
 
 def add_to(parsers: Parsers) -> None:
@@ -20,11 +22,18 @@ def add_to(parsers: Parsers) -> None:
 def _serve(arguments: argparse.Namespace) -> int:
     config, data = configured(arguments)
     logs.configure()
+    server = config.server
     with (
-        bind(config.server.host, config.server.port) as sock,
+        shared(server.host, server.port, server.processes) as sockets,
         ground.database(config, data, lasting=True, progress=_tell) as url,
     ):
-        asyncio.run(serve(config, url, sock, announce=lambda: print(f"listening on {address(sock)}", flush=True)))
+        place = address(sockets[0])
+        announce = partial(print, f"listening on {place}", flush=True)
+        if server.processes == 1:
+            asyncio.run(serve(config, url, sockets[0], announce))
+        else:
+            plan = Plan(arguments.config.resolve(), data.resolve(), url, server.drain_seconds)
+            asyncio.run(supervise(plan, sockets, announce))
     return 0
 
 

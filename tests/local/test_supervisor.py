@@ -1,0 +1,252 @@
+"""`nijika serve` with several processes: real ones, real signals, one port, one account."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import pytest
+from yarl import URL
+
+from nijika import request_id
+from nijika.config import load
+from nijika.errors import ConfigError
+from nijika.ledger.grant import grant
+from nijika.ledger.verify import verify
+from nijika.local.process import DATABASE, LINE, SOCKET
+from nijika.server import bind
+from nijika.store import keys, users
+from nijika.store.vault import Vault
+from tests.peers import answers, streams
+from tests.peers.upstream import Upstream
+
+ROOT = Path(__file__).parents[2]
+SECRET = "a secret that is long enough for all tests"
+CONFIGURATION = """
+[server]
+port = {port}
+processes = 2
+drain_seconds = 30
+secrets = ["{secret}"]
+[database]
+url = "{database}"
+[upstreams.worker]
+urls = ["{upstream}"]
+[[middlewares]]
+use = "api_key"
+[[middlewares]]
+use = "pricing"
+[[routes]]
+use = "health"
+[[routes]]
+use = "proxy"
+path = "/api/removebg"
+upstream = "worker"
+price = "1"
+"""
+PATH = "/api/removebg"
+
+
+class Gateway:
+    """`nijika serve` and its processes."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def children(self) -> set[int]:
+        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return {int(pid) for pid in text.split() if b"nijika.local.process" in _command(int(pid))}
+
+    async def end(self) -> int:
+        async with asyncio.timeout(30):
+            return await self.process.wait()
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+async def until_refused(url: str) -> None:
+    """Return when nobody listens there any more."""
+    place = URL(url)
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(place.host, place.port)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def served(directory: Path, database: str, upstream: str, *, port: int = 0) -> AsyncIterator[Gateway]:
+    file = directory / "config.toml"
+    file.write_text(CONFIGURATION.format(port=port, secret=SECRET, database=database, upstream=upstream))
+    command = (sys.executable, "-m", "nijika", "serve", "--config", str(file))
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("listening on "), line
+        yield Gateway(process, line.split()[-1])
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+async def customer(database: str) -> dict[str, str]:
+    """The fields of an account with 1000 credits."""
+    connection = await asyncpg.connect(database)
+    async with connection.transaction():
+        _, account = await users.add(connection, name="customer", email=None, role="user")
+        await grant(connection, request_id.make(), account, 1_000_000_000, "test")
+        key = await keys.make(connection, Vault([SECRET]), account=account, name="k")
+    await connection.close()
+    return {"X-API-Key": key.text}
+
+
+async def call(url: str, fields: dict[str, str]) -> int:
+    """One call on a connection of its own, so that the kernel chooses a process for it."""
+    async with aiohttp.ClientSession() as session, session.post(url + PATH, data=b"p", headers=fields) as answer:
+        await answer.read()
+        return answer.status
+
+
+async def test_calls_are_spread_over_the_processes_and_paid_for_exactly(
+    tmp_path: Path, database: str, upstream: Upstream
+) -> None:
+    upstream.plan("*", answers.answer(200, b"cut-out"))
+    fields = await customer(database)
+    async with served(tmp_path, database, upstream.url) as gateway:
+        statuses = await asyncio.gather(*(call(gateway.url, fields) for _ in range(60)))
+        assert len(gateway.children()) == 2
+    connection = await asyncpg.connect(database)
+    owners = await connection.fetchval("SELECT count(DISTINCT owner) FROM charges")
+    spent = await connection.fetchval("SELECT sum(spent) FROM accounts")
+    violations = {name: count for name, count in (await verify(connection)).items() if count}
+    await connection.close()
+
+    assert set(statuses) == {200}
+    assert (owners, spent, violations) == (2, 60_000_000, {})
+
+
+async def test_one_that_is_killed_is_started_again_and_who_calls_meanwhile_is_served(
+    tmp_path: Path, database: str, upstream: Upstream
+) -> None:
+    upstream.plan("*", answers.answer(200, b"cut-out"))
+    fields = await customer(database)
+    async with served(tmp_path, database, upstream.url) as gateway:
+        before = gateway.children()
+        killed = min(before)
+
+        os.kill(killed, signal.SIGKILL)
+        statuses = await asyncio.gather(*(call(gateway.url, fields) for _ in range(20)))
+        await until(lambda: len(gateway.children()) == 2)
+
+        assert set(statuses) == {200}
+        assert killed not in gateway.children()
+        assert len(before & gateway.children()) == 1
+
+
+async def test_told_to_stop_all_of_them_let_open_calls_end(tmp_path: Path, database: str, upstream: Upstream) -> None:
+    gate = asyncio.Event()
+    upstream.plan("*", streams.gated(gate, answers.answer(200, b"cut-out")))
+    fields = await customer(database)
+    async with served(tmp_path, database, upstream.url) as gateway:
+        children = gateway.children()
+        calls = [asyncio.create_task(call(gateway.url, fields)) for _ in range(8)]
+        await until(lambda: len(upstream.seen) == 8)
+
+        gateway.process.terminate()
+        await until_refused(gateway.url)
+        gate.set()
+        statuses = await asyncio.gather(*calls)
+
+        assert await gateway.end() == 0
+        assert statuses == [200] * 8
+        assert not any(_command(pid) for pid in children)
+
+
+async def test_none_of_them_outlives_a_supervisor_that_was_killed(
+    tmp_path: Path, database: str, upstream: Upstream
+) -> None:
+    async with served(tmp_path, database, upstream.url) as gateway:
+        children = gateway.children()
+
+        gateway.process.kill()
+        await gateway.end()
+
+        await until(lambda: not any(b"nijika.local.process" in _command(pid) for pid in children))
+
+
+async def test_a_port_that_is_taken_is_a_sentence_also_where_it_could_be_shared(tmp_path: Path) -> None:
+    with bind("127.0.0.1", 0, shares=True) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        text = CONFIGURATION.format(
+            port=port, secret=SECRET, database="postgresql://127.0.0.1:1/x", upstream="http://w"
+        )
+        (tmp_path / "config.toml").write_text(text)
+        status, said = await _run(tmp_path)
+
+    assert status == 1
+    assert f"nijika cannot listen on 127.0.0.1:{port}" in said
+
+
+async def test_where_none_can_start_the_gateway_ends_and_has_said_why(tmp_path: Path) -> None:
+    text = CONFIGURATION.format(port=0, secret=SECRET, database="postgresql://127.0.0.1:1/x", upstream="http://w")
+    (tmp_path / "config.toml").write_text(text)
+
+    status, said = await _run(tmp_path)
+
+    assert status == 1
+    assert "The database cannot be reached" in said
+    assert said.endswith("A process of the gateway did not start; its words are above.\n")
+
+
+async def test_what_is_inherited_is_in_no_command_line_and_goes_no_further(
+    tmp_path: Path, database: str, upstream: Upstream
+) -> None:
+    async with served(tmp_path, database, upstream.url) as gateway:
+        commands = [_command(pid) for pid in gateway.children()]
+
+    assert len(commands) == 2
+    assert not any(
+        b"postgres" in command or name.encode() in command for command in commands for name in (SOCKET, LINE, DATABASE)
+    )
+
+
+async def _run(directory: Path) -> tuple[int, str]:
+    command = (sys.executable, "-m", "nijika", "serve", "--config", str(directory / "config.toml"))
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(60):
+        _, said = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+@pytest.mark.parametrize("processes", ["0", "65", '"two"', "1.5"])
+def test_a_number_of_processes_that_cannot_be_is_a_mistake(tmp_path: Path, processes: str) -> None:
+    text = CONFIGURATION.format(port=0, secret=SECRET, database="postgresql://h/x", upstream="http://w")
+    (tmp_path / "config.toml").write_text(text.replace("processes = 2", f"processes = {processes}"))
+
+    with pytest.raises(ConfigError, match="processes"):
+        load(tmp_path / "config.toml")
