@@ -168,9 +168,9 @@ class Config(Settings):
         return Routes([*(route for plugin in self.routes for route in plugin.routes()), files.route()])
 
 
-def load(file: Path, environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration in `file`; ConfigError with all of its mistakes."""
-    tables = toml.read(file, environment)
+def load(file: Path, environment: Mapping[str, str] = os.environ, *, text: str | None = None) -> Config:
+    """The configuration in `file`, or in a `text` of it that was read before; ConfigError with all of its mistakes."""
+    tables = toml.read(file, environment, text)
     mistakes = list(_unset(tables))
     missing = {mistake.path for mistake in mistakes}
     modules = {name: tables.pop(name, []) for name in ("middlewares", "routes")}

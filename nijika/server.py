@@ -84,7 +84,10 @@ def bind(host: str, port: int, *, shares: bool = False) -> socket.socket:
         raise StartError(f'nijika cannot listen on "{host}": {error.strerror}.') from None
     sock = socket.socket(family, kind, protocol)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shares else socket.SO_REUSEADDR, 1)
+        # Connections of an earlier run that linger (TIME_WAIT) are no reason to refuse; whoever listens is.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
     except OSError as error:
         sock.close()

@@ -25,10 +25,12 @@ class Unset(str):
     __slots__ = ()
 
 
-def read(file: Path, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """The file's tables; a value that is exactly "$NAME" comes from the environment, or is an Unset."""
+def read(file: Path, environment: Mapping[str, str] = os.environ, text: str | None = None) -> dict[str, Any]:
+    """The tables of the file, or of `text` that was read from it before; a value that is exactly "$NAME" comes from the
+    environment, or is an Unset.
+    """
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(file.read_text(encoding="utf-8") if text is None else text)
     except FileNotFoundError:
         raise ConfigError(str(file), [Mistake("file", "does not exist", "name another one with --config")]) from None
     except OSError as error:

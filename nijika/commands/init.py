@@ -28,9 +28,13 @@ def _init(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{file} is there already, and nothing was changed. Name another folder.") from None
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}.") from None
-    config = load(file)
-    data = ground.data_directory(config, None)
-    ground.with_secret(config, data)
+    try:
+        config = load(file)
+        data = ground.data_directory(config, None)
+        ground.with_secret(config, data)
+    except BaseException:
+        file.unlink()  # or the next try would find it there
+        raise
     print(_told(file, data / "secret", config.server.public_url))
     return 0
 

@@ -21,6 +21,8 @@ def add_to(parsers: Parsers) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     config, data = configured(arguments)
+    file = arguments.config.absolute()
+    text = file.read_text(encoding="utf-8")  # all processes are to go by the same
     logs.configure()
     server = config.server
     with (
@@ -32,7 +34,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         if server.processes == 1:
             asyncio.run(serve(config, url, sockets[0], announce))
         else:
-            plan = Plan(arguments.config.resolve(), data.resolve(), url, server.drain_seconds)
+            plan = Plan(file, text, data.absolute(), url, server.drain_seconds)
             asyncio.run(supervise(plan, sockets, announce))
     return 0
 

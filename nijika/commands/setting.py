@@ -15,7 +15,7 @@ import asyncpg
 
 from nijika import credits
 from nijika.config import Config, load
-from nijika.database import OUTAGE, Connection, connect, unreachable
+from nijika.database import BOUNCED, OUTAGE, Connection, connect, unreachable
 from nijika.errors import CommandError, Problem
 from nijika.local import ground
 from nijika.store import users
@@ -78,6 +78,8 @@ def working(arguments: argparse.Namespace, work: Callable[[Work], Awaitable[T]],
             raise CommandError(str(problem)) from None
         except asyncpg.DataError as error:
             raise CommandError(f"The database cannot take this: {error}") from None
+        except BOUNCED as error:
+            raise CommandError(str(unreachable(error))) from None
         finally:
             await connection.close()
 

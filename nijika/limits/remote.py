@@ -45,10 +45,15 @@ class Remote:
 
     async def ask(self, script: AsyncScript, key: str, *arguments: str | int) -> Any:
         """What a script says of a key; None, and at once, while Redis is away."""
-        async with self._gate:
-            if self.away:  # since we wait at the gate, perhaps
-                return None
-            return await self._ask(script, key, *arguments)
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await self._gate.acquire()
+        except TimeoutError:  # it answers, but not so many
+            return None
+        try:
+            return None if self.away else await self._ask(script, key, *arguments)
+        finally:
+            self._gate.release()
 
     async def probe(self, script: AsyncScript, key: str, *arguments: str | int) -> bool:
         """Ask a Redis that is away; True if it is back."""

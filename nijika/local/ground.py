@@ -11,6 +11,8 @@ from nijika.errors import StartError
 from nijika.local.postgres import running
 from nijika.rules import SECRET_CHARACTERS_MIN
 
+COMMANDS_CONNECTIONS = 20
+
 
 def data_directory(config: Config, chosen: Path | None) -> Path:
     """The folder that holds what nijika keeps on this machine: `chosen`, or data/ beside config.toml."""
@@ -36,7 +38,10 @@ def database(
     if config.database.url != "embedded":
         yield config.database.url
         return
-    with running(data, lasting=lasting, progress=progress) as url:
+    # Each process has a pool and the ledger's own connection; the rest is for commands.
+    wanted = config.server.processes * (config.database.connections_max + 2) + COMMANDS_CONNECTIONS
+    settings = {"max_connections": str(max(100, wanted))}
+    with running(data, lasting=lasting, settings=settings, progress=progress) as url:
         yield url
 
 

@@ -1,7 +1,8 @@
 """One of the processes of a gateway, as its supervisor starts it: `python -m nijika.local.process CONFIG DATA`.
 
-The listening socket and a line to the supervisor are inherited. Their numbers, and the address of the database, come in
-the environment: a command line is there for everybody to read.
+The listening socket, a line to the supervisor, and the text of the configuration are inherited: all processes go by the
+text that the first ones had. Their numbers, and the address of the database, come in the environment, since a command
+line is there for everybody to read.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,19 +21,23 @@ from nijika.errors import ConfigError, StartError
 from nijika.local.ground import with_secret
 from nijika.local.serving import serve
 
-SOCKET, LINE, DATABASE = "NIJIKA_SOCKET", "NIJIKA_LINE", "NIJIKA_DATABASE"
+SOCKET, LINE, TEXT, DATABASE = "NIJIKA_SOCKET", "NIJIKA_LINE", "NIJIKA_TEXT", "NIJIKA_DATABASE"
 READY = b"ready\n"
+GRACE_SECONDS = 15.0  # beyond drain_seconds, for a process that was told to stop
 
 
 def main() -> int:
     """Serve until SIGTERM, or the end of the supervisor; 1, with a sentence, if that cannot be."""
     file, data = map(Path, sys.argv[1:])
     sock, line = (socket.socket(fileno=int(os.environ.pop(name))) for name in (SOCKET, LINE))
-    database = os.environ.pop(DATABASE)
+    for inherited in (sock, line):
+        inherited.set_inheritable(False)
+    text, database = os.environ.pop(TEXT), os.environ.pop(DATABASE)
     logs.configure()
-    threading.Thread(target=_end_with, args=(line,), name="supervisor", daemon=True).start()
     try:
-        config = with_secret(load(file), data)
+        config = with_secret(load(file, text=text), data)
+        seconds = config.server.drain_seconds + GRACE_SECONDS
+        threading.Thread(target=_end_with, args=(line, seconds), name="supervisor", daemon=True).start()
         asyncio.run(serve(config, database, sock, announce=lambda: line.sendall(READY)))
     except (ConfigError, StartError) as error:
         print(error, file=sys.stderr)
@@ -39,11 +45,13 @@ def main() -> int:
     return 0
 
 
-def _end_with(line: socket.socket) -> None:
-    """The supervisor says nothing: whatever comes is its end."""
+def _end_with(line: socket.socket, seconds: float) -> None:
+    """The supervisor says nothing: whatever comes is its end, and nobody is there who would kill us."""
     with suppress(OSError):
         line.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(seconds)
+    os._exit(1)
 
 
 if __name__ == "__main__":

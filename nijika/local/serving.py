@@ -12,7 +12,7 @@ import asyncpg
 from nijika.app import build
 from nijika.config import Config
 from nijika.connection import Patience
-from nijika.database import OUTAGE, connect, unreachable
+from nijika.database import BOUNCED, OUTAGE, connect, unreachable
 from nijika.errors import StartError
 from nijika.server import listening, parser_is_compiled
 from nijika.state import LEASE
@@ -59,6 +59,8 @@ async def bring_up_to_date(database_url: str, *, pgbouncer: bool = False) -> Non
     try:
         for name in await migrate(connection):
             log.info("applied migration %s", name)
+    except (*OUTAGE, *BOUNCED) as error:
+        raise unreachable(error) from None
     finally:
         await connection.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import sys
@@ -13,21 +14,25 @@ from pathlib import Path
 from typing import Any, Self
 
 from nijika.errors import StartError
-from nijika.local.process import DATABASE, LINE, READY, SOCKET
+from nijika.local.process import DATABASE, GRACE_SECONDS, LINE, READY, SOCKET, TEXT
 from nijika.local.serving import STOPS
 
 STEADY_SECONDS = 10.0  # who lived this long did not fail at its start
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.1, 30.0  # before it is started again; twice as long after each failure in a row
-GRACE_SECONDS = 15.0  # beyond drain_seconds, then a process is killed
+ROOT = Path(__file__).parents[2]
 
 log = logging.getLogger("nijika")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What each process is started with; `drain_seconds` is how long it may take to stop."""
+    """What each process is started with: the file of the configuration and its `text`, which may have changed since.
+
+    `drain_seconds` is how long it may take to stop.
+    """
 
     config: Path
+    text: str
     data: Path
     database_url: str
     drain_seconds: float
@@ -36,8 +41,9 @@ class Plan:
 async def supervise(plan: Plan, sockets: Sequence[socket.socket], announce: Callable[[], None]) -> None:
     """Keep a process on each of the bound sockets until one of STOPS; `announce` is called once all accept calls.
 
-    The sockets stay open here: who connects while a process is started again waits, and is not refused. StartError if
-    one of the first ends before it is ready; it has said why.
+    The sockets stay open here: who connects while a process is started again waits, and is not refused. If that cannot
+    be started either, the others get its callers. StartError if one of the first ends before it is ready; it has said
+    why.
     """
     stop = asyncio.Event()
     for number in STOPS:
@@ -64,28 +70,39 @@ class _Place:
         self._plan = plan
         self._sock = sock
         self._child: _Child | None = None
-        self._failures = 0
 
     async def start(self) -> bool:
         """Whether a new process is there and accepts calls."""
-        self._child = await _Child.born(self._plan, self._sock)
+        try:
+            self._child = await _Child.born(self._plan, self._sock)
+        except OSError as error:  # no memory, no process left, or an upgrade is under way
+            log.error("no process can be started: %s", error.strerror)
+            return False
         return await self._child.is_ready()
 
     async def keep(self) -> None:
         """Start it again whenever it ends."""
+        failures = 0
         while True:
             assert self._child is not None, "it was started"
-            lived = await self._child.life()
-            self._failures = 1 if lived > STEADY_SECONDS else self._failures + 1
-            pause = min(PAUSE_SECONDS * 2**self._failures, PAUSE_SECONDS_MAX)
-            log.error("process %s; it is started again in %g s", self._child.end, pause)
-            await asyncio.sleep(pause)
-            await self.start()
+            failures = 0 if await self._child.life() > STEADY_SECONDS else failures + 1
+            await self._pause(failures)
+            while not await self.start():
+                # Nobody will accept here for a while: the kernel is to spread callers over the others.
+                with suppress(OSError):  # it does not listen
+                    self._sock.shutdown(socket.SHUT_RD)
+                failures += 1
+                await self._pause(failures)
 
     async def stop(self) -> None:
         """Let it end in peace, for as long as the plan allows."""
         if self._child is not None:
             await self._child.stop(self._plan.drain_seconds + GRACE_SECONDS)
+
+    async def _pause(self, failures: int) -> None:
+        seconds = min(PAUSE_SECONDS * 2 ** min(failures, 16), PAUSE_SECONDS_MAX)
+        log.error("a process %s; another one is started in %g s", self._child and self._child.end, seconds)
+        await asyncio.sleep(seconds)
 
 
 class _Child:
@@ -94,37 +111,58 @@ class _Child:
     def __init__(self, process: asyncio.subprocess.Process, line: socket.socket) -> None:
         self._process = process
         self._line = line
-        self._born = time.monotonic()
+        self._ready_at = math.inf
 
     @classmethod
     async def born(cls, plan: Plan, sock: socket.socket) -> Self:
-        """Started with the socket; not ready yet."""
+        """Started with the socket; not ready yet. Raises OSError.
+
+        In a session of its own, so that Ctrl-C reaches it through us alone, and with our own nijika, whatever lies in
+        the current folder.
+        """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        inherited = {SOCKET: str(sock.fileno()), LINE: str(theirs.fileno()), DATABASE: plan.database_url}
-        command = (sys.executable, "-m", "nijika.local.process", str(plan.config), str(plan.data))
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *command, env={**os.environ, **inherited}, pass_fds=(sock.fileno(), theirs.fileno())
-            )
+        inherited = {
+            SOCKET: str(sock.fileno()),
+            LINE: str(theirs.fileno()),
+            TEXT: plan.text,
+            DATABASE: plan.database_url,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+        }
+        command = (sys.executable, "-P", "-m", "nijika.local.process", str(plan.config), str(plan.data))
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    env={**os.environ, **inherited},
+                    pass_fds=(sock.fileno(), theirs.fileno()),
+                    start_new_session=True,
+                )
+        except BaseException:
+            ours.close()
+            raise
         return cls(process, ours)
 
     @property
     def end(self) -> str:
         """How it ended."""
-        return f"{self._process.pid} ended with {self._process.returncode}"
+        return f"({self._process.pid}) ended with {self._process.returncode}"
 
     async def is_ready(self) -> bool:
         """Return when it is, or has ended."""
         with suppress(ConnectionError):
-            return await asyncio.get_running_loop().sock_recv(self._line, len(READY)) == READY
+            if await asyncio.get_running_loop().sock_recv(self._line, len(READY)) == READY:
+                self._ready_at = time.monotonic()
+                return True
+        await self._process.wait()
+        self._line.close()
         return False
 
     async def life(self) -> float:
-        """Return when it has ended: how many seconds it lived."""
+        """Return when it has ended: for how many seconds it was ready."""
         await self._process.wait()
         self._line.close()
-        return time.monotonic() - self._born
+        return time.monotonic() - self._ready_at
 
     async def stop(self, seconds: float) -> None:
         """SIGTERM, and SIGKILL after so many seconds."""

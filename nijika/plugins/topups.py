@@ -111,12 +111,13 @@ async def _given(connection: Connection, operator: int, asked: Asked, amount: in
     if actor is None or actor["role"] != "admin":
         raise NotAllowed
     if user is None:
-        raise NotFound
+        raise NotFound  # also for a repeated one, whose account was deleted since: nobody has the credit
     wished = TopUp(asked.account, amount, request_id.make())
     async with connection.transaction():
         before = await topups.note(connection, asked.id, wished)
         if before is not None:
-            return _repeated(asked, wished, before, user["available"])
+            now = await users.of_account(connection, asked.account) or user
+            return _repeated(asked, wished, before, now["available"])
         done = await oversight.adjust(
             connection, id=wished.entry, actor=actor["id"], user=user["id"], amount=amount, reason=asked.reason
         )

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -18,8 +18,9 @@ from nijika.config import load
 from nijika.errors import ConfigError
 from nijika.ledger.grant import grant
 from nijika.ledger.verify import verify
+from nijika.local import supervisor
 from nijika.local.process import DATABASE, LINE, SOCKET
-from nijika.server import bind
+from nijika.server import bind, shared
 from nijika.store import keys, users
 from nijika.store.vault import Vault
 from tests.peers import answers, streams
@@ -50,6 +51,23 @@ upstream = "worker"
 price = "1"
 """
 PATH = "/api/removebg"
+FAKE = """
+import os, pathlib, socket, sys
+place = pathlib.Path(__file__).parent
+number, line = (int(os.environ[name]) for name in ("NIJIKA_SOCKET", "NIJIKA_LINE"))
+was_here = place / f"socket{number}"
+if was_here.exists() and not (place / "let").exists():
+    (place / "failed").touch()
+    sys.exit(3)
+was_here.touch()
+sock = socket.socket(fileno=number)
+sock.listen()
+socket.socket(fileno=line).sendall(b"ready\\n")
+while True:
+    peer, _ = sock.accept()
+    peer.sendall(str(os.getpid()).encode())
+    peer.close()
+"""
 
 
 class Gateway:
@@ -195,6 +213,81 @@ async def test_none_of_them_outlives_a_supervisor_that_was_killed(
         await gateway.end()
 
         await until(lambda: not any(b"nijika.local.process" in _command(pid) for pid in children))
+
+
+async def test_the_next_one_begins_on_the_port_of_the_last_one(
+    tmp_path: Path, database: str, upstream: Upstream
+) -> None:
+    upstream.plan("*", answers.answer(200, b"cut-out"))
+    fields = await customer(database)
+    async with served(tmp_path, database, upstream.url) as gateway:
+        async with aiohttp.ClientSession() as session:
+            async with session.post(gateway.url + PATH, data=b"p", headers=fields) as answer:
+                await answer.read()
+            port = URL(gateway.url).port
+            gateway.process.terminate()  # while the connection is kept alive, so that it is closed from there
+            assert await gateway.end() == 0
+    assert port
+
+    async with served(tmp_path, database, upstream.url, port=port) as again:
+        assert await call(again.url, fields) == 200
+
+
+async def test_all_of_them_go_by_the_text_that_the_first_ones_had(
+    tmp_path: Path, database: str, upstream: Upstream
+) -> None:
+    upstream.plan("*", answers.answer(200, b"cut-out"))
+    fields = await customer(database)
+    async with served(tmp_path, database, upstream.url) as gateway:
+        (tmp_path / "config.toml").write_text("no TOML at all")
+        killed = min(gateway.children())
+
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: len(gateway.children()) == 2 and killed not in gateway.children())
+        statuses = await asyncio.gather(*(call(gateway.url, fields) for _ in range(20)))
+
+    assert set(statuses) == {200}
+
+
+async def test_where_one_cannot_be_started_again_the_others_get_its_callers_until_it_can(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a stand-in for what is started: one that listens once, then fails until it is let, then listens again."""
+    program = tmp_path / "fake"
+    program.write_text(f"#!{sys.executable}\n{FAKE}")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(supervisor, "PAUSE_SECONDS_MAX", 0.1)
+    plan = supervisor.Plan(tmp_path / "config.toml", "", tmp_path, "", 1)
+    ready = asyncio.Event()
+    with shared("127.0.0.1", 0, 2) as sockets:
+        place = sockets[0].getsockname()
+        supervising = asyncio.create_task(supervisor.supervise(plan, sockets, ready.set))
+        await asyncio.wait_for(ready.wait(), 30)
+        killed, living = sorted(await _pids(place, 2))
+        os.kill(killed, signal.SIGKILL)
+        await until((tmp_path / "failed").exists)
+
+        assert await _pids(place, 1, calls=40) == {living}
+
+        (tmp_path / "let").touch()
+        assert len(await _pids(place, 2)) == 2
+        supervising.cancel()
+        await asyncio.wait([supervising])
+
+
+async def _pids(place: tuple[str, int], count: int, calls: int = 0) -> set[int]:
+    """Who answers, until so many have; at least `calls` are made."""
+    found: set[int] = set()
+    async with asyncio.timeout(30):
+        while len(found) < count or calls > 0:
+            reader, writer = await asyncio.open_connection(*place)
+            with suppress(ConnectionError):  # it was given to a socket that has been closed to callers since
+                found.add(int(await reader.read(16)))
+                calls -= 1
+            writer.close()
+            await asyncio.sleep(0.005)
+    return found
 
 
 async def test_a_port_that_is_taken_is_a_sentence_also_where_it_could_be_shared(tmp_path: Path) -> None:
