@@ -107,10 +107,23 @@ def test_init_is_the_commented_file_of_the_package_and_touches_nothing_that_is_t
     assert checked.returncode == 0
 
 
-def test_init_where_nothing_can_be_written_is_a_sentence(unpacked: Path, folder: Path) -> None:
+@pytest.mark.parametrize(("place", "reason"), [("file/shop", "Not a directory"), ("file", "File exists")])
+def test_init_where_nothing_can_be_written_is_a_sentence(unpacked: Path, folder: Path, place: str, reason: str) -> None:
     (folder / "file").write_text("")
 
-    done = run(unpacked, folder, "-m", "nijika", "init", "file/shop")
+    done = run(unpacked, folder, "-m", "nijika", "init", place)
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert "file/shop/config.toml cannot be written: Not a directory." in done.stderr
+    assert f"{place}/config.toml cannot be written: {reason}." in done.stderr
+
+
+def test_an_init_that_failed_leaves_nothing_in_the_way_of_the_next_one(unpacked: Path, folder: Path) -> None:
+    (folder / "data").write_text("in the way of the folder")
+
+    failed = run(unpacked, folder, "-m", "nijika", "init")
+    (folder / "data").unlink()
+    done = run(unpacked, folder, "-m", "nijika", "init")
+
+    assert failed.returncode == 1
+    assert "data is no folder" in failed.stderr
+    assert (done.returncode, done.stderr) == (0, "")

@@ -6,7 +6,7 @@ from pathlib import Path
 from nijika.commands.setting import Parsers
 from nijika.config import load
 from nijika.errors import CommandError
-from nijika.local import demo, ground
+from nijika.local import ground
 
 
 def add_to(parsers: Parsers) -> None:
@@ -18,17 +18,17 @@ def add_to(parsers: Parsers) -> None:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    folder: Path = arguments.folder
-    file = folder / "config.toml"
+    file: Path = arguments.folder / "config.toml"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as new:
-            new.write(demo.packaged("config.toml").read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise CommandError(f"{file} is there already, and nothing was changed. Name another folder.") from None
+        file.parent.mkdir(parents=True, exist_ok=True)
+        made = file.open("x", encoding="utf-8")
     except OSError as error:
+        if file.exists():
+            raise CommandError(f"{file} is there already, and nothing was changed. Name another folder.") from None
         raise CommandError(f"{file} cannot be written: {error.strerror}.") from None
     try:
+        with made:
+            made.write(ground.packaged("config.toml").read_text(encoding="utf-8"))
         config = load(file)
         data = ground.data_directory(config, None)
         ground.with_secret(config, data)
@@ -42,11 +42,12 @@ def _init(arguments: argparse.Namespace) -> int:
 def _told(file: Path, secret: Path, url: str) -> str:
     kept = f"\n{secret}   what keys and sessions are sealed with: keep it"
     place = "" if file.parent == Path() else f" --config {file}"
+    width = len(f"nijika check{place}") + 3
     return f"""{file}   every setting, with its words{kept if secret.exists() else ""}
 
 Name your worker under [upstreams.removebg] and its price under [[routes]], then:
 
-  nijika check{place}                      what is wrong with the file, if anything
-  nijika serve{place}                      PostgreSQL and the gateway, on {url}
-  nijika user add --help                   accounts; keys and credits likewise
+  {f"nijika check{place}":{width}}what is wrong with the file, if anything
+  {f"nijika serve{place}":{width}}PostgreSQL and the gateway, on {url}
+  {"nijika user --help":{width}}accounts; keys and credits likewise
 """

@@ -21,7 +21,6 @@ from nijika.server import bind
 from nijika.store import keys, users
 from nijika.store.vault import Vault
 
-ROOT = Path(__file__).parents[2]
 NAME = "demo"
 UPSTREAM = "removebg"
 
@@ -55,18 +54,12 @@ def button(host: str, user: int) -> int | None:
 def configuration_file() -> Path:
     """config.toml of this folder, or the one that comes with the package."""
     own = Path("config.toml")
-    return own if own.exists() else packaged("config.toml")
+    return own if own.exists() else ground.packaged("config.toml")
 
 
 def sample() -> Path:
     """The picture to try."""
-    return packaged("samples/mug.jpg")
-
-
-def packaged(name: str) -> Path:
-    """A file that comes with nijika: from the wheel, or from its source."""
-    inside = Path(__file__).parent / name
-    return inside if inside.exists() else ROOT / name
+    return ground.packaged("samples/mug.jpg")
 
 
 def _embedded(config: Config) -> Config:

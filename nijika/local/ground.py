@@ -1,4 +1,4 @@
-"""What stands under every command: the data folder, the secret that is made once, and the database."""
+"""What stands under every command: files of the package, the data folder, the secret made once, the database."""
 
 import os
 import secrets
@@ -12,6 +12,12 @@ from nijika.local.postgres import running
 from nijika.rules import SECRET_CHARACTERS_MIN
 
 COMMANDS_CONNECTIONS = 20
+
+
+def packaged(name: str) -> Path:
+    """A file that comes with nijika: from the wheel, or from its source."""
+    inside = Path(__file__).parent / name
+    return inside if inside.exists() else Path(__file__).parents[2] / name
 
 
 def data_directory(config: Config, chosen: Path | None) -> Path:
