@@ -424,6 +424,18 @@ class TooManyWrongKeys(Problem):
         )
 
 
+class TooManyBodies(Problem):
+    """Other bodies are being gathered, and this one does not fit beside them."""
+
+    status = 503
+    code = "too-many-bodies"
+    title = "Too many pictures at once"
+    detail = "More pictures in base64 have come than are taken at once. Nothing was charged; please try again."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "2"})
+
+
 class UpstreamFailed(Problem):
     """The worker cannot be reached, or its answer is broken."""
 

@@ -30,8 +30,8 @@ BODY_BYTES_MAX = 16_384
 _LIKE = '{"id": "pi_17", "account": 1, "amount": "25", "reason": "Payment pi_17"}.'
 
 
-class Asked(BaseModel):
-    """Whom to give what; below zero, what is available is taken back, as after a chargeback."""
+class TopUpRequest(BaseModel):
+    """Whom to give what; below zero it is taken back, as after a chargeback, all of it or nothing."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -46,7 +46,7 @@ class Asked(BaseModel):
     ]
 
 
-class Given(BaseModel):
+class TopUpResult(BaseModel):
     """What was done, or had been done before (`repeated`), and what the account has available now."""
 
     id: str
@@ -82,8 +82,8 @@ _ABOUT = About(
     "Give an account credit",
     "For payment systems. The same `id` gives credit once, however often it is sent; with another account or amount it "
     "is refused.",
-    asks=Asked,
-    answer=Given,
+    asks=TopUpRequest,
+    answer=TopUpResult,
     problems=(
         BadParameter,
         NotFound,
@@ -106,7 +106,7 @@ async def _give(request: web.Request) -> web.Response:
     return web.json_response(given.model_dump(), headers={"Cache-Control": "no-store"})
 
 
-async def _given(connection: Connection, operator: int, asked: Asked, amount: int) -> Given:
+async def _given(connection: Connection, operator: int, asked: TopUpRequest, amount: int) -> TopUpResult:
     actor, user = [await users.of_account(connection, account) for account in (operator, asked.account)]
     if actor is None or actor["role"] != "admin":
         raise NotAllowed
@@ -124,14 +124,14 @@ async def _given(connection: Connection, operator: int, asked: Asked, amount: in
     return _given_now(asked, wished, done.available, repeated=False)
 
 
-def _repeated(asked: Asked, wished: TopUp, before: TopUp, available: int) -> Given:
+def _repeated(asked: TopUpRequest, wished: TopUp, before: TopUp, available: int) -> TopUpResult:
     if (before.account, before.amount) != (wished.account, wished.amount):
         raise TopUpReused
     return _given_now(asked, wished, available, repeated=True)
 
 
-def _given_now(asked: Asked, topup: TopUp, available: int, *, repeated: bool) -> Given:
-    return Given(
+def _given_now(asked: TopUpRequest, topup: TopUp, available: int, *, repeated: bool) -> TopUpResult:
+    return TopUpResult(
         id=asked.id,
         account=topup.account,
         amount=credits.show(topup.amount),
@@ -140,9 +140,9 @@ def _given_now(asked: Asked, topup: TopUp, available: int, *, repeated: bool) ->
     )
 
 
-def _asked(body: bytes) -> Asked:
+def _asked(body: bytes) -> TopUpRequest:
     try:
-        return Asked.model_validate_json(body)
+        return TopUpRequest.model_validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "the body"

@@ -3,21 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nijika.errors import Problem
-
-RETRY_AFTER = 2
-
-
-class TooManyBodies(Problem):
-    """Other bodies are being gathered, and this one does not fit beside them."""
-
-    status = 503
-    code = "too-many-bodies"
-    title = "Too many pictures at once"
-    detail = "More pictures in base64 have come than are taken at once. Nothing was charged; please try again."
-
-    def __init__(self) -> None:
-        super().__init__(headers={"Retry-After": str(RETRY_AFTER)})
+from nijika.errors import TooManyBodies
 
 
 class Budget:

@@ -196,7 +196,7 @@ async def test_the_reference_says_what_is_asked_for(gateway: Gateway) -> None:
 
     operation = document["paths"][PATH]["post"]
     assert operation["requestBody"]["content"] == {
-        "application/json": {"schema": {"$ref": "#/components/schemas/Asked"}}
+        "application/json": {"schema": {"$ref": "#/components/schemas/TopUpRequest"}}
     }
-    assert document["components"]["schemas"]["Asked"]["required"] == ["id", "account", "amount", "reason"]
+    assert document["components"]["schemas"]["TopUpRequest"]["required"] == ["id", "account", "amount", "reason"]
     assert {"400", "401", "403", "404", "409"} <= operation["responses"].keys()

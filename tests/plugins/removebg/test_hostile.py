@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from nijika.errors import TooManyBodies
 from nijika.plugins.removebg.form import FIELDS_MAX, Form
-from nijika.proxy.budget import GATHERED, Budget, TooManyBodies
+from nijika.proxy.budget import GATHERED, Budget
 from tests.conftest import Start
 from tests.gateway import Customer, Gateway, configuration, upstream_table
 from tests.peers import answers, faults, raw, streams
