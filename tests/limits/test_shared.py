@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from nijika.limits.gcra import Decision, Memory, Rate
+from nijika.limits.remote import CONNECTIONS_MAX, Remote
 from nijika.limits.shared import Shared
 from tests.peers.patience import within
 from tests.redis import RedisServer
@@ -133,6 +134,24 @@ def test_the_largest_bursts_are_counted_exactly(redis_server: RedisServer, rate:
     moments = iter([moment for moment, _ in calls])
     memory = Memory(rate, entries_max=10, clock=lambda: next(moments))
     assert [decision for _, decision in calls] == [memory.take("caller") for _ in calls]
+
+
+async def test_who_waits_in_line_for_redis_is_not_kept_for_ever_and_that_is_no_outage(
+    redis_server: RedisServer,
+) -> None:
+    remote = Remote(redis_server.url)
+    script = remote.script("return 1")
+    async with AsyncExitStack() as others:
+        for _ in range(CONNECTIONS_MAX):
+            await others.enter_async_context(remote._gate)
+
+        async with within("the line for Redis does not end"):
+            answer = await remote.ask(script, "key")
+
+    assert answer is None
+    assert not remote.away
+    assert await remote.ask(script, "key") == 1
+    await remote.close()
 
 
 @pytest.fixture

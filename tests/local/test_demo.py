@@ -1,5 +1,6 @@
 """The demo, as a newly arrived user meets it: one command, the printed key, a real picture through the real worker."""
 
+import importlib.util
 import io
 import os
 import re
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from tests.providers.lacking import lack
 
 ROOT = Path(__file__).parents[2]
 END_SECONDS = 30
@@ -38,8 +41,8 @@ class Demo:
 
 
 @contextmanager
-def running(data: Path) -> Iterator[Demo]:
-    command = [sys.executable, "-m", "nijika", "demo", "--port", "0", "--data", str(data)]
+def running(data: Path, *options: str) -> Iterator[Demo]:
+    command = [sys.executable, "-m", "nijika", "demo", "--port", "0", "--data", str(data), *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
@@ -82,6 +85,25 @@ def test_a_picture_is_cut_out_and_charged_and_the_next_start_finds_the_account(t
     assert b'"available": "49.99", "held": "0", "spent": "0.01"' in balance
     assert b"Continue as demo" in sign_in
     assert (ended, demo.key, again) == (0, first_key, balance)
+
+
+def test_with_a_network_and_its_weights_that_cuts_out_and_is_paid_for(tmp_path: Path) -> None:
+    """Made weights, which cut out nothing of use."""
+    if importlib.util.find_spec("torch") is None:
+        lack("There is no torch here; docs/models.md says how to get one.")
+    script = (
+        "from tests.worker import made\n"
+        "model = made.small_birefnet()\n"
+        "model.config.resolution = (64, 96)\n"
+        f"model.save_pretrained({str(tmp_path / 'weights')!r})\n"
+    )
+    subprocess.run((sys.executable, "-c", script), cwd=ROOT, check=True, capture_output=True)
+
+    with running(tmp_path / "data", "--engine", "birefnet", "--weights", str(tmp_path / "weights")) as demo:
+        status, fields, cutout = demo.call("/api/removebg", (ROOT / "samples" / "mug.jpg").read_bytes())
+
+    assert (status, fields["X-Engine"], fields["X-Credits-Charged"]) == (200, "birefnet", "0.01")
+    assert Image.open(io.BytesIO(cutout)).size == (1200, 900)
 
 
 @pytest.mark.parametrize(
