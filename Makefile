@@ -34,7 +34,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 lock:
 	$(LOCK) --extra classic --output-file requirements.lock
-	$(LOCK) --extra classic --group dev --group neural --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) --extra classic --extra traces --group dev --group neural --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) tests/npm/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
