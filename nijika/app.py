@@ -33,6 +33,7 @@ from nijika.pages import render
 from nijika.proxy.gathered import gathered
 from nijika.proxy.inbound import Inbound, say_continue, watched
 from nijika.proxy.upstream import Pace, Timing, Upstream, Wake
+from nijika.standing import Standing
 from nijika.state import (
     BODY_SECONDS,
     DEMO_USER,
@@ -46,21 +47,25 @@ from nijika.state import (
     ROUTES,
     SHARED,
     SIGN_IN,
+    STANDING,
     UPSTREAMS,
     VAULT,
 )
 from nijika.store.vault import Vault
 
 
-def build(config: Config, *, database_url: str, demo_user: int | None = None) -> web.Application:
+def build(
+    config: Config, *, database_url: str, demo_user: int | None = None, standing: Standing | None = None
+) -> web.Application:
     """The application that serves `config`; its secrets and the database's address must be settled by now.
 
-    Whoever reaches the application may sign in as `demo_user`.
+    Whoever reaches the application may sign in as `demo_user`; `standing` is how its process stands, if others know.
     """
     chain: list[Middleware] = [Problems(), Canonical(), *_with_body(config.middlewares)]
     tasks: set[asyncio.Task[Any]] = set()
     routes = config.table()
     app = web.Application(middlewares=[_entry(chain, tasks)])
+    app[STANDING] = standing or Standing()
     app[ROUTES] = routes
     app[REFUSALS] = _refusals(chain)
     app[VAULT] = Vault(config.server.secrets)

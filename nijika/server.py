@@ -1,8 +1,9 @@
 """The listening socket, and a server whose connections are ours."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
@@ -13,14 +14,20 @@ from nijika.errors import StartError
 from nijika.logs import AccessLog, Malformed
 from nijika.proxy.connection import reset
 from nijika.proxy.upstream import READ_BYTES
+from nijika.state import STANDING
 
 BACKLOG = 1024
+POLL_SECONDS = 0.02
+GRACE_SECONDS = 1.0  # whoever keeps a connection alive may learn within this that it ends, instead of losing a request
 LINGERING_SECONDS = 1.5  # an upload that was refused is read and thrown away this long, so that the answer arrives
 
 
 @asynccontextmanager
 async def listening(app: web.Application, sock: socket.socket, patience: Patience) -> AsyncIterator["Listener"]:
-    """Serve `app` on a bound socket during the block; at its end, open requests have `drain` seconds. StartError."""
+    """Serve `app` on a bound socket during the block; at its end, open requests have `drain` seconds. StartError.
+
+    Before connections without a request are closed, their next answers say so for GRACE_SECONDS.
+    """
     runner = _Runner(
         app,
         patience,
@@ -39,7 +46,11 @@ async def listening(app: web.Application, sock: socket.socket, patience: Patienc
             # Two may be bound to one port, as long as neither listens.
             host, port = sock.getsockname()[:2]
             raise _cannot_listen(host, port, error) from None
-        yield Listener(runner)
+        try:
+            yield Listener(runner)
+        finally:
+            app[STANDING].retires = True
+            await runner.retire(min(GRACE_SECONDS, patience.drain))
     finally:
         await runner.cleanup()
 
@@ -113,6 +124,16 @@ class _Runner(web.AppRunner):
     def give_up(self) -> None:
         """Wait for no request that is still open."""
         self._shutdown_timeout = 0.0
+
+    async def retire(self, seconds: float) -> None:
+        """Accept no more; return when nobody is connected, or after `seconds` of the time to drain."""
+        for site in list(self.sites):
+            await site.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.server is not None and self.server.connections:
+                    await asyncio.sleep(POLL_SECONDS)
+        self._shutdown_timeout = max(0.0, self._shutdown_timeout - seconds)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

@@ -15,10 +15,12 @@ from nijika.limits.shared import Shared
 from nijika.login.sign_in import SignIn
 from nijika.proxy.upstream import Upstream
 from nijika.route import Match, Route, Routes
+from nijika.standing import Standing
 from nijika.store.keys import Key
 from nijika.store.sessions import Life, Visitor
 from nijika.store.vault import Vault
 
+STANDING: web.AppKey[Standing] = web.AppKey("STANDING", Standing)
 POOL: web.AppKey[Pool] = web.AppKey("POOL")
 LEASE: web.AppKey[Lease] = web.AppKey("LEASE", Lease)
 LEDGER: web.AppKey[Ledger] = web.AppKey("LEDGER", Ledger)

@@ -8,8 +8,9 @@ from functools import partial
 from nijika import logs
 from nijika.commands.setting import Parsers, configured, parser, working
 from nijika.local import ground
-from nijika.local.serving import address, serve
-from nijika.local.supervisor import Plan, supervise
+from nijika.local.process import Fixed, Orders
+from nijika.local.serving import address
+from nijika.local.supervisor import supervise
 from nijika.server import shared
 
 
@@ -29,13 +30,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         shared(server.host, server.port, server.processes) as sockets,
         ground.database(config, data, lasting=True, progress=_tell) as url,
     ):
-        place = address(sockets[0])
-        announce = partial(print, f"listening on {place}", flush=True)
-        if server.processes == 1:
-            asyncio.run(serve(config, url, sockets[0], announce))
-        else:
-            plan = Plan(file, text, data.absolute(), url, server.drain_seconds)
-            asyncio.run(supervise(plan, sockets, announce))
+        announce = partial(print, f"listening on {address(sockets[0])}", flush=True)
+        orders = Orders(file, text, data.absolute(), url, Fixed.of(config))
+        asyncio.run(supervise(orders, sockets, announce))
     return 0
 
 

@@ -1,11 +1,12 @@
-"""One of the processes of a gateway, as its supervisor starts it: `python -m nijika.local.process CONFIG DATA`.
+"""One of the processes of a gateway, as its supervisor starts it: `python -m nijika.local.process SOCKET LINE`.
 
-The listening socket, a line to the supervisor, and the text of the configuration are inherited: all processes go by the
-text that the first ones had. Their numbers, and the address of the database, come in the environment, since a command
-line is there for everybody to read.
+Both numbers are inherited files: the listening socket, and a line to the supervisor. On that line come the orders, and
+go the words on whether they can be carried out; neither a command line nor the environment is a place for them. When
+the line ends, so has the supervisor.
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -13,44 +14,106 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
 from nijika import logs
-from nijika.config import load
+from nijika.config import Config, load
 from nijika.errors import ConfigError, StartError
 from nijika.local.ground import with_secret
 from nijika.local.serving import serve
+from nijika.standing import Standing
 
-SOCKET, LINE, TEXT, DATABASE = "NIJIKA_SOCKET", "NIJIKA_LINE", "NIJIKA_TEXT", "NIJIKA_DATABASE"
-READY = b"ready\n"
+EMBEDDED = "embedded"
 GRACE_SECONDS = 15.0  # beyond drain_seconds, for a process that was told to stop
 
 
+@dataclass(frozen=True)
+class Fixed:
+    """What cannot change while the gateway runs: its sockets are bound, its PostgreSQL is started."""
+
+    host: str
+    port: int
+    processes: int
+    is_embedded: bool
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """What a configuration says of it."""
+        server = config.server
+        return cls(server.host, server.port, server.processes, config.database.url == EMBEDDED)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a process is started with: the file of the configuration, the `text` that counts of it, and the data folder.
+
+    `database_url` is where the embedded PostgreSQL is; any other stands in the configuration.
+    """
+
+    config: Path
+    text: str
+    data: Path
+    database_url: str
+    fixed: Fixed
+
+    def write(self) -> str:
+        """One line."""
+        return json.dumps({**asdict(self), "config": str(self.config), "data": str(self.data)})
+
+    @classmethod
+    def read(cls, line: str) -> Self:
+        """What `write` wrote."""
+        told: dict[str, Any] = json.loads(line)
+        return replace(cls(**told), config=Path(told["config"]), data=Path(told["data"]), fixed=Fixed(**told["fixed"]))
+
+    def configuration(self) -> Config:
+        """What the text says. ConfigError, or StartError if it asks for what only a restart can change."""
+        config = with_secret(load(self.config, text=self.text), self.data)
+        if Fixed.of(config) != self.fixed:
+            raise StartError(
+                '[server] host, port and processes, and whether [database] url is "embedded", change with a restart, '
+                "not with a reload."
+            )
+        return config
+
+
 def main() -> int:
-    """Serve until SIGTERM, or the end of the supervisor; 1, with a sentence, if that cannot be."""
-    file, data = map(Path, sys.argv[1:])
-    sock, line = (socket.socket(fileno=int(os.environ.pop(name))) for name in (SOCKET, LINE))
+    """Serve until SIGTERM, or the end of the supervisor; 1, with a sentence to the supervisor, if that cannot be."""
+    sock, line = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     for inherited in (sock, line):
         inherited.set_inheritable(False)
-    text, database = os.environ.pop(TEXT), os.environ.pop(DATABASE)
+    said = line.makefile("r", encoding="utf-8")
     logs.configure()
+    if not (told := said.readline()):
+        return 1
     try:
-        config = with_secret(load(file, text=text), data)
-        seconds = config.server.drain_seconds + GRACE_SECONDS
-        threading.Thread(target=_end_with, args=(line, seconds), name="supervisor", daemon=True).start()
-        asyncio.run(serve(config, database, sock, announce=lambda: line.sendall(READY)))
+        orders = Orders.read(told)
+        config = orders.configuration()
+        seconds, standing = config.server.drain_seconds, Standing()
+        hear = threading.Thread(target=_hear, args=(said, standing, seconds), name="supervisor", daemon=True)
+        hear.start()
+        database_url = orders.database_url if orders.fixed.is_embedded else config.database.url
+        asyncio.run(serve(config, database_url, sock, lambda: _say(line, ready=seconds), standing=standing))
     except (ConfigError, StartError) as error:
-        print(error, file=sys.stderr)
+        _say(line, failed=str(error))
         return 1
     return 0
 
 
-def _end_with(line: socket.socket, seconds: float) -> None:
-    """The supervisor says nothing: whatever comes is its end, and nobody is there who would kill us."""
+def _say(line: socket.socket, **words: object) -> None:
+    with suppress(OSError):  # nobody hears it any more
+        line.sendall(json.dumps(words).encode() + b"\n")
+
+
+def _hear(said: Any, standing: Standing, drain_seconds: float) -> None:
+    """What the supervisor says while we serve: whether a newer configuration was refused. Its end is ours, too."""
     with suppress(OSError):
-        line.recv(1)
+        for line in said:
+            standing.refused = json.loads(line)["refused"]
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(seconds)
+    time.sleep(drain_seconds + GRACE_SECONDS)  # nobody is there who would kill us
     os._exit(1)
 
 

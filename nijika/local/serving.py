@@ -15,6 +15,7 @@ from nijika.connection import Patience
 from nijika.database import BOUNCED, OUTAGE, connect, unreachable
 from nijika.errors import StartError
 from nijika.server import listening, parser_is_compiled
+from nijika.standing import Standing
 from nijika.state import LEASE
 from nijika.store.migrate import migrate
 
@@ -24,11 +25,17 @@ log = logging.getLogger("nijika")
 
 
 async def serve(
-    config: Config, database_url: str, sock: socket.socket, announce: Callable[[], None], demo_user: int | None = None
+    config: Config,
+    database_url: str,
+    sock: socket.socket,
+    announce: Callable[[], None],
+    *,
+    demo_user: int | None = None,
+    standing: Standing | None = None,
 ) -> None:
     """Serve on a bound socket; `announce` is called once calls are really accepted. Ends with one of STOPS.
 
-    Whoever reaches the socket may sign in as `demo_user`.
+    Whoever reaches the socket may sign in as `demo_user`; `standing` tells what the process knows of its gateway.
 
     StartError if the database is away, or if this process was declared dead by another one.
     """
@@ -37,7 +44,7 @@ async def serve(
     await bring_up_to_date(database_url, pgbouncer=config.database.pgbouncer)
     server = config.server
     patience = Patience(server.head_seconds, server.idle_seconds, server.write_seconds, server.drain_seconds)
-    app = build(config, database_url=database_url, demo_user=demo_user)
+    app = build(config, database_url=database_url, demo_user=demo_user, standing=standing)
     async with listening(app, sock, patience) as listener:
         announce()
         lease = app[LEASE]
@@ -46,7 +53,7 @@ async def serve(
             listener.cut()
             raise StartError(
                 f"This gateway gave no sign of life for more than {lease.seconds:g} s ([ledger] lease_seconds), and "
-                "another one has given its open charges back. It ends; start it again."
+                "another one has given its open charges back. This process ends."
             )
 
 

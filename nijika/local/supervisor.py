@@ -1,191 +1,154 @@
-"""Several processes on one port: started together, watched, started again, and stopped together."""
+"""One or several processes on one port: started together, watched, exchanged for others, and stopped together.
+
+The sockets stay open here: who connects while a process is started again, or exchanged, waits and is not refused.
+"""
 
 import asyncio
 import logging
-import math
 import os
+import signal
 import socket
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any
 
 from nijika.errors import StartError
-from nijika.local.process import DATABASE, GRACE_SECONDS, LINE, READY, SOCKET, TEXT
-from nijika.local.serving import STOPS
+from nijika.local import control
+from nijika.local.generation import Generation
+from nijika.local.process import Orders
 
-STEADY_SECONDS = 10.0  # who lived this long did not fail at its start
-PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.1, 30.0  # before it is started again; twice as long after each failure in a row
-ROOT = Path(__file__).parents[2]
+START_SECONDS = 120.0  # for a process that is to take over; a schema that grows with a new version takes its time
 
 log = logging.getLogger("nijika")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What each process is started with: the file of the configuration and its `text`, which may have changed since.
+async def supervise(orders: Orders, sockets: Sequence[socket.socket], announce: Callable[[], None]) -> None:
+    """Keep a process on each of the bound sockets until SIGINT or SIGTERM; `announce` is called once all accept calls.
 
-    `drain_seconds` is how long it may take to stop.
+    SIGHUP, and `nijika reload`, exchange them for others that go by what the configuration's file says then. StartError
+    if one of the first ends before it is ready.
     """
-
-    config: Path
-    text: str
-    data: Path
-    database_url: str
-    drain_seconds: float
-
-
-async def supervise(plan: Plan, sockets: Sequence[socket.socket], announce: Callable[[], None]) -> None:
-    """Keep a process on each of the bound sockets until one of STOPS; `announce` is called once all accept calls.
-
-    The sockets stay open here: who connects while a process is started again waits, and is not refused. If that cannot
-    be started either, the others get its callers. StartError if one of the first ends before it is ready; it has said
-    why.
-    """
-    stop = asyncio.Event()
-    for number in STOPS:
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    places = [_Place(plan, sock) for sock in sockets]
+    supervisor = Supervisor(orders, sockets)
+    stop = _signals(supervisor)
     try:
-        started = asyncio.gather(*(place.start() for place in places))
-        if not await _unless(stop, started):
-            return
-        if not all(started.result()):
-            raise StartError("A process of the gateway did not start; its words are above.")
-        announce()
-        await _unless(stop, asyncio.gather(*(place.keep() for place in places)))
+        async with control.answering(orders.data, supervisor.reload):
+            await _unless(stop, supervisor.run(announce))
     finally:
         for sock in sockets:  # who comes from now on is refused, instead of waiting for nobody
             sock.close()
-        await asyncio.gather(*(place.stop() for place in places))
+        await supervisor.stop()
 
 
-class _Place:
-    """One socket, and the process that is there at the moment."""
+class Supervisor:
+    """The generation of processes that serves, and those that come and go beside it."""
 
-    def __init__(self, plan: Plan, sock: socket.socket) -> None:
-        self._plan = plan
-        self._sock = sock
-        self._child: _Child | None = None
+    def __init__(self, orders: Orders, sockets: Sequence[socket.socket]) -> None:
+        self._sockets = sockets
+        self._current = Generation(orders, sockets)
+        self._alive = {self._current}
+        self._turn = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._reloads: set[asyncio.Task[str]] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> bool:
-        """Whether a new process is there and accepts calls."""
-        try:
-            self._child = await _Child.born(self._plan, self._sock)
-        except OSError as error:  # no memory, no process left, or an upgrade is under way
-            log.error("no process can be started: %s", error.strerror)
-            return False
-        return await self._child.is_ready()
-
-    async def keep(self) -> None:
-        """Start it again whenever it ends."""
-        failures = 0
+    async def run(self, announce: Callable[[], None]) -> None:
+        """Start the first processes, and keep whichever serve. StartError if the first cannot start."""
+        async with self._turn:
+            failed = await self._current.start()
+            if failed:
+                raise StartError(failed)
+        announce()
         while True:
-            assert self._child is not None, "it was started"
-            failures = 0 if await self._child.life() > STEADY_SECONDS else failures + 1
-            await self._pause(failures)
-            while not await self.start():
-                # Nobody will accept here for a while: the kernel is to spread callers over the others.
-                with suppress(OSError):  # it does not listen
-                    self._sock.shutdown(socket.SHUT_RD)
-                failures += 1
-                await self._pause(failures)
+            self._changed.clear()
+            await _unless(self._changed, self._current.keep())
+
+    def reload(self) -> "asyncio.Task[str]":
+        """Exchange the processes; gives "", or why the old ones go on: what is wrong changes nothing."""
+        task = asyncio.create_task(self._reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+        return task
 
     async def stop(self) -> None:
-        """Let it end in peace, for as long as the plan allows."""
-        if self._child is not None:
-            await self._child.stop(self._plan.drain_seconds + GRACE_SECONDS)
+        """Let all processes end in peace."""
+        if reloads := set(self._reloads):
+            for task in reloads:
+                task.cancel()
+            await asyncio.wait(reloads)
+        await asyncio.gather(*(generation.stop() for generation in self._alive))
 
-    async def _pause(self, failures: int) -> None:
-        seconds = min(PAUSE_SECONDS * 2 ** min(failures, 16), PAUSE_SECONDS_MAX)
-        log.error("a process %s; another one is started in %g s", self._child and self._child.end, seconds)
-        await asyncio.sleep(seconds)
+    async def _reload(self) -> str:
+        async with self._turn:
+            orders = self._current.orders
+            failed = ""
+            try:
+                orders = replace(orders, text=orders.config.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError) as error:
+                failed = f"{orders.config} cannot be read: {getattr(error, 'strerror', None) or error}."
+            failed = failed or await self._exchange(orders)
+            if failed:
+                log.error("reload refused; the gateway goes on as before. %s", failed)
+                self._current.tell(refused=True)
+            else:
+                log.info("reloaded %s", orders.config)
+            return failed
 
-
-class _Child:
-    """A process, and the line on which it says that it is ready; when we are gone, it hears that there."""
-
-    def __init__(self, process: asyncio.subprocess.Process, line: socket.socket) -> None:
-        self._process = process
-        self._line = line
-        self._ready_at = math.inf
-
-    @classmethod
-    async def born(cls, plan: Plan, sock: socket.socket) -> Self:
-        """Started with the socket; not ready yet. Raises OSError.
-
-        In a session of its own, so that Ctrl-C reaches it through us alone, and with our own nijika, whatever lies in
-        the current folder.
-        """
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        inherited = {
-            SOCKET: str(sock.fileno()),
-            LINE: str(theirs.fileno()),
-            TEXT: plan.text,
-            DATABASE: plan.database_url,
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
-        }
-        command = (sys.executable, "-P", "-m", "nijika.local.process", str(plan.config), str(plan.data))
+    async def _exchange(self, orders: Orders) -> str:
+        new = Generation(orders, self._sockets)
+        self._alive.add(new)
         try:
-            with theirs:
-                process = await asyncio.create_subprocess_exec(
-                    *command,
-                    env={**os.environ, **inherited},
-                    pass_fds=(sock.fileno(), theirs.fileno()),
-                    start_new_session=True,
-                )
-        except BaseException:
-            ours.close()
-            raise
-        return cls(process, ours)
-
-    @property
-    def end(self) -> str:
-        """How it ended."""
-        return f"({self._process.pid}) ended with {self._process.returncode}"
-
-    async def is_ready(self) -> bool:
-        """Return when it is, or has ended."""
-        with suppress(ConnectionError):
-            if await asyncio.get_running_loop().sock_recv(self._line, len(READY)) == READY:
-                self._ready_at = time.monotonic()
-                return True
-        await self._process.wait()
-        self._line.close()
-        return False
-
-    async def life(self) -> float:
-        """Return when it has ended: for how many seconds it was ready."""
-        await self._process.wait()
-        self._line.close()
-        return time.monotonic() - self._ready_at
-
-    async def stop(self, seconds: float) -> None:
-        """SIGTERM, and SIGKILL after so many seconds."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._process.wait()
+            async with asyncio.timeout(START_SECONDS):
+                failed = await new.start()
         except TimeoutError:
-            log.error("process %d does not end, and is killed", self._process.pid)
-            self._process.kill()
-            await self._process.wait()
-        self._line.close()
+            failed = f"The new processes were not ready within {START_SECONDS:g} s."
+        old = new
+        if not failed:
+            self._current, old = new, self._current
+            self._changed.set()
+        retiring = asyncio.create_task(self._retire(old))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+        return failed
+
+    async def _retire(self, generation: Generation) -> None:
+        await generation.stop()
+        self._alive.discard(generation)
 
 
-async def _unless(stop: asyncio.Event, work: "asyncio.Future[Any]") -> bool:
-    """Wait for `work`, or for `stop`, which ends it; whether it was the work."""
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if stop.is_set():
-        work.cancel()
-        await asyncio.wait([work])
-    elif work.done():
-        work.result()
-    return not stop.is_set()
+def _signals(supervisor: Supervisor) -> asyncio.Event:
+    """What is set by a signal to stop; SIGHUP reloads, unless it says that the terminal was closed."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    follows_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+    def hang_up() -> None:
+        if follows_terminal and not _has_terminal():
+            stop.set()
+        elif not stop.is_set():
+            supervisor.reload()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    return stop
+
+
+def _has_terminal() -> bool:
+    with suppress(OSError):
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+        return True
+    return False
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
+    """Wait for `work`, or for `event`, which ends it."""
+    working, happened = asyncio.create_task(work), asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait([working, happened], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        for task in (working, happened):
+            task.cancel()
+        await asyncio.wait([working, happened])

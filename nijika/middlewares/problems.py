@@ -18,7 +18,7 @@ from nijika.pages.render import wants_page
 from nijika.proxy.connection import cut
 from nijika.proxy.inbound import INVITED
 from nijika.route import Renderer
-from nijika.state import BEGAN, CODE, MATCH, PATH, REQUEST_ID, ROUTES
+from nijika.state import BEGAN, CODE, MATCH, PATH, REQUEST_ID, ROUTES, STANDING
 
 log = logging.getLogger("nijika")
 
@@ -56,8 +56,9 @@ class Problems(Middleware):
         """Every answer names its request, and none the versions that made it."""
         response.headers["X-Request-ID"] = str(request[REQUEST_ID])
         response.headers["Server"] = "nijika"
-        if hdrs.EXPECT in request.headers and INVITED not in request:
-            # Whether the body comes now or never is the caller's choice; only a new connection begins in step.
+        # Whether a body that was not invited comes is the caller's choice; only a new connection begins in step.
+        is_out_of_step = hdrs.EXPECT in request.headers and INVITED not in request
+        if is_out_of_step or request.app[STANDING].retires:
             response.headers[hdrs.CONNECTION] = "close"
             response.force_close()
 

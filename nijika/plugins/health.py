@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from nijika.database import OUTAGE
 from nijika.limits.shared import Shared
 from nijika.module import FREE, About, Plugin, Route
-from nijika.state import POOL, SHARED, UPSTREAMS
+from nijika.state import POOL, SHARED, STANDING, UPSTREAMS
 
 PROBE_SECONDS = 2.0
 
@@ -39,7 +39,9 @@ class Place(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether calls can be charged; `upstreams` tells how each was doing, but does not count.
+    """Whether calls can be charged; the rest tells how things were doing, but does not count.
+
+    `configuration` is refused if the newest one was, and the gateway goes on by the one before (see its log).
 
     `limits` are counted in this process (memory) or in Redis (shared); while Redis is away, in each process (local),
     or calls are refused (refused).
@@ -48,6 +50,7 @@ class Readiness(BaseModel):
     status: Literal["ok", "unavailable"]
     database: Literal["ok", "read-only", "unreachable"]
     limits: Literal["memory", "shared", "local", "refused"]
+    configuration: Literal["ok", "refused"]
     upstreams: dict[str, list[Place]]
 
 
@@ -67,6 +70,7 @@ async def _ready(request: web.Request) -> web.Response:
         "status": "ok" if is_ready else "unavailable",
         "database": database,
         "limits": limits,
+        "configuration": "refused" if request.app[STANDING].refused else "ok",
         "upstreams": {name: upstream.state() for name, upstream in request.app[UPSTREAMS].items()},
     }
     headers = {"Cache-Control": "no-store"} | ({} if is_ready else {"Retry-After": "5"})

@@ -1,4 +1,4 @@
-"""Ledgers with one mistake each: `python -m tests.crash.broken NAME serve …` is `nijika serve` with one of them.
+"""Ledgers with one mistake each: `python -m tests.crash.broken NAME …` is tests.crash.alone with one of them.
 
 A harness that finds nothing has only shown something if it finds these.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import asyncpg
 
-from nijika.__main__ import main
 from nijika.config import load
 from nijika.ledger import Charge, Hold, Ledger
+from tests.crash.alone import main
 
 _LATE_SECONDS = 1.0
 _refund, _capture = Charge.refund, Charge.capture

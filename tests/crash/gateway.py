@@ -1,4 +1,4 @@
-"""One gateway: a real `nijika serve`, started again whenever it ends, and judged by how it ended."""
+"""One gateway: a real process of one, started again whenever it ends, and judged by how it ended."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ class Gateway:
         self.failures: list[str] = []
         self.started_at = 0.0
         self._file = file
-        self._words = (*words, "serve", "--config", str(file), "--data", str(file.with_suffix("")))
+        self._words = (*words, "--config", str(file), "--data", str(file.with_suffix("")))
         self._database = database
         self._process: subprocess.Popen[bytes] | None = None
         self._log = file

@@ -53,7 +53,7 @@ async def _run(plan: Plan, directory: Path) -> Report:
 def _gateway(plan: Plan, directory: Path, number: int, store: Database, worker_port: int) -> Gateway:
     port, file = ports.free(), directory / f"gateway-{number}.toml"
     file.write_text(configuration(port=port, database_url=store.url, worker_port=worker_port))
-    words = ("nijika",) if plan.broken is None else ("tests.crash.broken", plan.broken)
+    words = ("tests.crash.alone",) if plan.broken is None else ("tests.crash.broken", plan.broken)
     return Gateway(file, port, words, store)
 
 

@@ -44,7 +44,7 @@ price = "1"
 
 
 class Serve:
-    """`nijika serve` in a process of its own, and the address that it prints."""
+    """One process of a gateway, and the address that it prints."""
 
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
         self.process = process
@@ -60,7 +60,7 @@ class Serve:
 
 @asynccontextmanager
 async def serving(file: Path) -> AsyncIterator[Serve]:
-    words = ("-m", "nijika", "serve", "--config", str(file), "--data", str(file.parent / "data"))
+    words = ("-m", "tests.crash.alone", "--config", str(file), "--data", str(file.parent / "data"))
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT, stdout=pipe, stderr=pipe)
     assert process.stdout is not None

@@ -4,8 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -13,48 +12,20 @@ import asyncpg
 import pytest
 from yarl import URL
 
-from nijika import request_id
 from nijika.config import load
 from nijika.errors import ConfigError
-from nijika.ledger.grant import grant
 from nijika.ledger.verify import verify
-from nijika.local import supervisor
-from nijika.local.process import DATABASE, LINE, SOCKET
+from nijika.local import generation, supervisor
+from nijika.local.process import Fixed, Orders
 from nijika.server import bind, shared
-from nijika.store import keys, users
-from nijika.store.vault import Vault
+from tests.local.served import PATH, ROOT, SECRET, call, command_of, customer, served, until, until_refused, written
 from tests.peers import answers, streams
 from tests.peers.upstream import Upstream
 
-ROOT = Path(__file__).parents[2]
-SECRET = "a secret that is long enough for all tests"
-CONFIGURATION = """
-[server]
-port = {port}
-processes = 2
-drain_seconds = 30
-secrets = ["{secret}"]
-[database]
-url = "{database}"
-[upstreams.worker]
-urls = ["{upstream}"]
-[[middlewares]]
-use = "api_key"
-[[middlewares]]
-use = "pricing"
-[[routes]]
-use = "health"
-[[routes]]
-use = "proxy"
-path = "/api/removebg"
-upstream = "worker"
-price = "1"
-"""
-PATH = "/api/removebg"
 FAKE = """
 import os, pathlib, socket, sys
 place = pathlib.Path(__file__).parent
-number, line = (int(os.environ[name]) for name in ("NIJIKA_SOCKET", "NIJIKA_LINE"))
+number, line = map(int, sys.argv[-2:])
 was_here = place / f"socket{number}"
 if was_here.exists() and not (place / "let").exists():
     (place / "failed").touch()
@@ -62,90 +33,12 @@ if was_here.exists() and not (place / "let").exists():
 was_here.touch()
 sock = socket.socket(fileno=number)
 sock.listen()
-socket.socket(fileno=line).sendall(b"ready\\n")
+socket.socket(fileno=line).sendall(b'{"ready": 1}\\n')
 while True:
     peer, _ = sock.accept()
     peer.sendall(str(os.getpid()).encode())
     peer.close()
 """
-
-
-class Gateway:
-    """`nijika serve` and its processes."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        self.process = process
-        self.url = url
-
-    def children(self) -> set[int]:
-        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return {int(pid) for pid in text.split() if b"nijika.local.process" in _command(int(pid))}
-
-    async def end(self) -> int:
-        async with asyncio.timeout(30):
-            return await self.process.wait()
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not holds():
-            await asyncio.sleep(0.02)
-
-
-async def until_refused(url: str) -> None:
-    """Return when nobody listens there any more."""
-    place = URL(url)
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection(place.host, place.port)
-            except ConnectionRefusedError:
-                return
-            writer.close()
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def served(directory: Path, database: str, upstream: str, *, port: int = 0) -> AsyncIterator[Gateway]:
-    file = directory / "config.toml"
-    file.write_text(CONFIGURATION.format(port=port, secret=SECRET, database=database, upstream=upstream))
-    command = (sys.executable, "-m", "nijika", "serve", "--config", str(file))
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(30):
-            line = (await process.stdout.readline()).decode()
-        assert line.startswith("listening on "), line
-        yield Gateway(process, line.split()[-1])
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-
-
-async def customer(database: str) -> dict[str, str]:
-    """The fields of an account with 1000 credits."""
-    connection = await asyncpg.connect(database)
-    async with connection.transaction():
-        _, account = await users.add(connection, name="customer", email=None, role="user")
-        await grant(connection, request_id.make(), account, 1_000_000_000, "test")
-        key = await keys.make(connection, Vault([SECRET]), account=account, name="k")
-    await connection.close()
-    return {"X-API-Key": key.text}
-
-
-async def call(url: str, fields: dict[str, str]) -> int:
-    """One call on a connection of its own, so that the kernel chooses a process for it."""
-    async with aiohttp.ClientSession() as session, session.post(url + PATH, data=b"p", headers=fields) as answer:
-        await answer.read()
-        return answer.status
 
 
 async def test_calls_are_spread_over_the_processes_and_paid_for_exactly(
@@ -200,7 +93,7 @@ async def test_told_to_stop_all_of_them_let_open_calls_end(tmp_path: Path, datab
 
         assert await gateway.end() == 0
         assert statuses == [200] * 8
-        assert not any(_command(pid) for pid in children)
+        assert not any(command_of(pid) for pid in children)
 
 
 async def test_none_of_them_outlives_a_supervisor_that_was_killed(
@@ -212,7 +105,7 @@ async def test_none_of_them_outlives_a_supervisor_that_was_killed(
         gateway.process.kill()
         await gateway.end()
 
-        await until(lambda: not any(b"nijika.local.process" in _command(pid) for pid in children))
+        await until(lambda: not any(b"nijika.local.process" in command_of(pid) for pid in children))
 
 
 async def test_the_next_one_begins_on_the_port_of_the_last_one(
@@ -257,12 +150,12 @@ async def test_where_one_cannot_be_started_again_the_others_get_its_callers_unti
     program.write_text(f"#!{sys.executable}\n{FAKE}")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
-    monkeypatch.setattr(supervisor, "PAUSE_SECONDS_MAX", 0.1)
-    plan = supervisor.Plan(tmp_path / "config.toml", "", tmp_path, "", 1)
+    monkeypatch.setattr(generation, "PAUSE_SECONDS_MAX", 0.1)
+    orders = Orders(tmp_path / "config.toml", "", tmp_path, "", Fixed("127.0.0.1", 0, 2, is_embedded=False))
     ready = asyncio.Event()
     with shared("127.0.0.1", 0, 2) as sockets:
         place = sockets[0].getsockname()
-        supervising = asyncio.create_task(supervisor.supervise(plan, sockets, ready.set))
+        supervising = asyncio.create_task(supervisor.supervise(orders, sockets, ready.set))
         await asyncio.wait_for(ready.wait(), 30)
         killed, living = sorted(await _pids(place, 2))
         os.kill(killed, signal.SIGKILL)
@@ -294,9 +187,7 @@ async def test_a_port_that_is_taken_is_a_sentence_also_where_it_could_be_shared(
     with bind("127.0.0.1", 0, shares=True) as taken:
         taken.listen()
         port = taken.getsockname()[1]
-        text = CONFIGURATION.format(
-            port=port, secret=SECRET, database="postgresql://127.0.0.1:1/x", upstream="http://w"
-        )
+        text = written("postgresql://127.0.0.1:1/x", "http://w", port=port)
         (tmp_path / "config.toml").write_text(text)
         status, said = await _run(tmp_path)
 
@@ -305,26 +196,29 @@ async def test_a_port_that_is_taken_is_a_sentence_also_where_it_could_be_shared(
 
 
 async def test_where_none_can_start_the_gateway_ends_and_has_said_why(tmp_path: Path) -> None:
-    text = CONFIGURATION.format(port=0, secret=SECRET, database="postgresql://127.0.0.1:1/x", upstream="http://w")
+    text = written("postgresql://127.0.0.1:1/x", "http://w")
     (tmp_path / "config.toml").write_text(text)
 
     status, said = await _run(tmp_path)
 
     assert status == 1
     assert "The database cannot be reached" in said
-    assert said.endswith("A process of the gateway did not start; its words are above.\n")
 
 
-async def test_what_is_inherited_is_in_no_command_line_and_goes_no_further(
+async def test_what_a_process_is_told_stands_in_no_command_line_and_no_environment(
     tmp_path: Path, database: str, upstream: Upstream
 ) -> None:
     async with served(tmp_path, database, upstream.url) as gateway:
-        commands = [_command(pid) for pid in gateway.children()]
+        children = gateway.children()
+        public = [_public(pid) for pid in children]
 
-    assert len(commands) == 2
-    assert not any(
-        b"postgres" in command or name.encode() in command for command in commands for name in (SOCKET, LINE, DATABASE)
-    )
+    assert len(public) == 2
+    assert not any(b"postgres" in text or SECRET.encode() in text for text in public)
+
+
+def _public(pid: int) -> bytes:
+    """What others of this machine, or at least of this user, can read of a process."""
+    return command_of(pid) + Path(f"/proc/{pid}/environ").read_bytes()
 
 
 async def _run(directory: Path) -> tuple[int, str]:
@@ -338,7 +232,7 @@ async def _run(directory: Path) -> tuple[int, str]:
 
 @pytest.mark.parametrize("processes", ["0", "65", '"two"', "1.5"])
 def test_a_number_of_processes_that_cannot_be_is_a_mistake(tmp_path: Path, processes: str) -> None:
-    text = CONFIGURATION.format(port=0, secret=SECRET, database="postgresql://h/x", upstream="http://w")
+    text = written("postgresql://h/x", "http://w")
     (tmp_path / "config.toml").write_text(text.replace("processes = 2", f"processes = {processes}"))
 
     with pytest.raises(ConfigError, match="processes"):
