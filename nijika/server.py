@@ -18,7 +18,8 @@ from nijika.state import STANDING
 
 BACKLOG = 1024
 POLL_SECONDS = 0.02
-GRACE_SECONDS = 1.0  # whoever keeps a connection alive may learn within this that it ends, instead of losing a request
+GRACE_SECONDS = 1.0
+"""Whoever keeps a connection alive may learn within this that it ends, instead of losing a request."""
 LINGERING_SECONDS = 1.5  # an upload that was refused is read and thrown away this long, so that the answer arrives
 
 
@@ -26,7 +27,7 @@ LINGERING_SECONDS = 1.5  # an upload that was refused is read and thrown away th
 async def listening(app: web.Application, sock: socket.socket, patience: Patience) -> AsyncIterator["Listener"]:
     """Serve `app` on a bound socket during the block; at its end, open requests have `drain` seconds. StartError.
 
-    Before connections without a request are closed, their next answers say so for GRACE_SECONDS.
+    Before connections without a request are closed, their next answers say so for the Listener's `grace_seconds`.
     """
     runner = _Runner(
         app,
@@ -46,11 +47,12 @@ async def listening(app: web.Application, sock: socket.socket, patience: Patienc
             # Two may be bound to one port, as long as neither listens.
             host, port = sock.getsockname()[:2]
             raise _cannot_listen(host, port, error) from None
+        listener = Listener(runner)
         try:
-            yield Listener(runner)
+            yield listener
         finally:
             app[STANDING].retires = True
-            await runner.retire(min(GRACE_SECONDS, patience.drain))
+            await runner.retire(min(listener.grace_seconds, patience.drain))
     finally:
         await runner.cleanup()
 
@@ -59,6 +61,7 @@ class Listener:
     """A socket that is being served."""
 
     def __init__(self, runner: "_Runner") -> None:
+        self.grace_seconds = GRACE_SECONDS
         self._runner = runner
 
     def cut(self) -> None:

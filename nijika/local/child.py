@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import signal
 import socket
 import sys
 import time
@@ -79,10 +80,10 @@ class Child:
         self._hang_up()
         return time.monotonic() - self._ready_at
 
-    async def stop(self) -> None:
-        """SIGTERM; and SIGKILL when it takes longer than its configuration allows."""
+    async def stop(self, number: signal.Signals) -> None:
+        """End it by one of STOPS, or by SIGKILL when it takes longer than its configuration allows."""
         with suppress(ProcessLookupError):
-            self._process.terminate()
+            self._process.send_signal(number if self._ready_at < math.inf else signal.SIGTERM)
         try:
             async with asyncio.timeout(self._drain_seconds + GRACE_SECONDS):
                 await self._process.wait()

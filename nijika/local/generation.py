@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,9 +38,9 @@ class Generation:
         """Start each of them again whenever it ends; never returns."""
         await asyncio.gather(*(place.keep() for place in self._places))
 
-    async def stop(self) -> None:
-        """Let all of them end in peace."""
-        await asyncio.gather(*(place.stop() for place in self._places))
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Let all of them end in peace, by one of STOPS."""
+        await asyncio.gather(*(place.stop(number) for place in self._places))
 
     def tell(self, *, refused: bool) -> None:
         """Let all of them know whether a newer configuration was refused."""
@@ -81,10 +82,10 @@ class _Place:
                 failures += 1
                 await self._pause(failed, failures)
 
-    async def stop(self) -> None:
+    async def stop(self, number: signal.Signals) -> None:
         """Let it end in peace, for as long as its configuration allows."""
         if self._child is not None:
-            await self._child.stop()
+            await self._child.stop(number)
 
     def tell(self, *, refused: bool) -> None:
         """Let it know, and whoever comes after it."""

@@ -14,12 +14,16 @@ from nijika.config import Config
 from nijika.connection import Patience
 from nijika.database import BOUNCED, OUTAGE, connect, unreachable
 from nijika.errors import StartError
-from nijika.server import listening, parser_is_compiled
+from nijika.server import GRACE_SECONDS, Listener, listening, parser_is_compiled
 from nijika.standing import Standing
 from nijika.state import LEASE
 from nijika.store.migrate import migrate
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one is a terminal that was closed
+RETIRE = signal.SIGHUP
+"""Another process takes over, and nobody waits for the end of this one; or the terminal was closed."""
+
+STOPS = {signal.SIGINT: GRACE_SECONDS, signal.SIGTERM: GRACE_SECONDS, RETIRE: 5.0}
+"""The signals that end a process, and the seconds for which it still answers whoever keeps a connection alive."""
 
 log = logging.getLogger("nijika")
 
@@ -48,7 +52,7 @@ async def serve(
     async with listening(app, sock, patience) as listener:
         announce()
         lease = app[LEASE]
-        await _first(_stop_signal(server.drain_seconds), lease.lost.wait())
+        await _first(_stop_signal(listener, server.drain_seconds), lease.lost.wait())
         if lease.lost.is_set():
             listener.cut()
             raise StartError(
@@ -86,15 +90,16 @@ async def _first(*works: Coroutine[Any, Any, object]) -> None:
         task.cancel()
 
 
-async def _stop_signal(drain_seconds: float) -> None:
+async def _stop_signal(listener: Listener, drain_seconds: float) -> None:
     """Return at the first signal; further ones are told that it takes its time: open calls are worth money."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
-    def hear() -> None:
+    def hear(grace_seconds: float) -> None:
+        listener.grace_seconds = grace_seconds
         stop.set()
         log.info("stopping; open calls have up to %g s to end", drain_seconds)
 
-    for number in STOPS:
-        loop.add_signal_handler(number, hear)
+    for number, grace_seconds in STOPS.items():
+        loop.add_signal_handler(number, hear, grace_seconds)
     await stop.wait()

@@ -17,6 +17,7 @@ from nijika.errors import StartError
 from nijika.local import control
 from nijika.local.generation import Generation
 from nijika.local.process import Orders
+from nijika.local.serving import RETIRE
 
 START_SECONDS = 120.0  # for a process that is to take over; a schema that grows with a new version takes its time
 
@@ -112,7 +113,7 @@ class Supervisor:
         return failed
 
     async def _retire(self, generation: Generation) -> None:
-        await generation.stop()
+        await generation.stop(RETIRE)
         self._alive.discard(generation)
 
 
