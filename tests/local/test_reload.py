@@ -90,6 +90,7 @@ async def test_no_call_fails_and_each_is_paid_for_once_through_many_reloads(
 
     async with served(tmp_path, database, upstream.url) as gateway:
         change(gateway.file, f'path = "{PATH}"', f'path = "{PATH}/*"')
+        change(gateway.file, "drain_seconds = 30", "drain_seconds = 600")  # the slow one outlives all reloads
         gateway.file.write_text(
             gateway.file.read_text() + f'[[routes]]\nuse = "proxy"\npath = "{PATH}"\nupstream = "worker"\nprice = "1"\n'
         )
