@@ -38,6 +38,7 @@ from nijika.state import (
     BODY_SECONDS,
     DEMO_USER,
     FINGERPRINT,
+    KEYRING,
     LEASE,
     LEDGER,
     MATCH,
@@ -51,6 +52,8 @@ from nijika.state import (
     UPSTREAMS,
     VAULT,
 )
+from nijika.store.keyring import Keyring
+from nijika.store.listener import Listener
 from nijika.store.vault import Vault
 
 
@@ -164,6 +167,10 @@ def _resources(
             app[LEDGER] = Ledger(app[POOL], lease.id, fenced=lease.lose)
             stack.push_async_callback(app[LEDGER].close)
             await stack.enter_async_context(_running(Sweeper(app[POOL], lease, app[LEDGER]).run()))
+            app[KEYRING] = Keyring(app[POOL])
+            await stack.enter_async_context(_running(app[KEYRING].run()))
+            if (listen_url := config.database.heard_at(database_url)) is not None:
+                await stack.enter_async_context(_running(Listener(listen_url, app[KEYRING]).run()))
             for upstream in app[UPSTREAMS].values():
                 await stack.enter_async_context(upstream)
             for shared in app[SHARED].values():

@@ -28,6 +28,8 @@ M = TypeVar("M", bound=Module)
 PROCESSES_MAX = 64
 SECONDS_MAX = 604_800  # a week; more than this is a slip of the pen
 
+_POSTGRES = ("postgres://", "postgresql://")
+
 Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
 
 
@@ -47,8 +49,14 @@ class Server(Settings):
 
 
 def _database_url(text: str) -> str:
-    if text != "embedded" and not text.startswith(("postgres://", "postgresql://")):
+    if text != "embedded" and not text.startswith(_POSTGRES):
         raise ValueError('is "embedded" or an address such as "postgresql://user@host/name"')
+    return text
+
+
+def _postgres_url(text: str) -> str:
+    if not text.startswith(_POSTGRES):
+        raise ValueError('is the address of PostgreSQL itself, such as "postgresql://user@host/name"')
     return text
 
 
@@ -68,18 +76,25 @@ def _headers(fields: dict[str, str]) -> dict[str, str]:
 class Database(Settings):
     """`[database]`: "embedded" starts PostgreSQL from the wheel, in data/.
 
-    With `pgbouncer` the url may lead to one in transaction mode.
+    With `pgbouncer` the url may lead to one in transaction mode; changes of keys are heard at `listen_url`, past it.
     """
 
     url: Annotated[str, AfterValidator(_database_url)] = "embedded"
     connections_max: PositiveInt = 10
     pgbouncer: bool = False
+    listen_url: Annotated[str, AfterValidator(_postgres_url)] | None = None
 
     @model_validator(mode="after")
     def _between_two(self) -> Self:
         if self.pgbouncer and self.url == "embedded":
             raise ValueError("pgbouncer stands in front of a PostgreSQL of your own: it needs its url")
+        if self.listen_url is not None and not self.pgbouncer:
+            raise ValueError("listen_url leads past a pgbouncer: it needs pgbouncer = true, or can be left out")
         return self
+
+    def heard_at(self, url: str) -> str | None:
+        """Where changes of keys can be heard, if the database is at `url`; None: nowhere."""
+        return self.listen_url if self.pgbouncer else url
 
 
 class LedgerSettings(Settings):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 else:
     Pool, Connection = asyncpg.Pool, asyncpg.Connection
 
+RETRY_SECONDS = 10.0
+"""For this long what needs the database waits for it to come back, as after a restart."""
+
 ACQUIRE_SECONDS = 5.0
 STATEMENT_SECONDS = 5.0
 # An account whose row somebody keeps locked must not take all connections with it.

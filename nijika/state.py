@@ -16,6 +16,7 @@ from nijika.login.sign_in import SignIn
 from nijika.proxy.upstream import Upstream
 from nijika.route import Match, Route, Routes
 from nijika.standing import Standing
+from nijika.store.keyring import Keyring
 from nijika.store.keys import Key
 from nijika.store.sessions import Life, Visitor
 from nijika.store.vault import Vault
@@ -24,6 +25,7 @@ STANDING: web.AppKey[Standing] = web.AppKey("STANDING", Standing)
 POOL: web.AppKey[Pool] = web.AppKey("POOL")
 LEASE: web.AppKey[Lease] = web.AppKey("LEASE", Lease)
 LEDGER: web.AppKey[Ledger] = web.AppKey("LEDGER", Ledger)
+KEYRING: web.AppKey[Keyring] = web.AppKey("KEYRING", Keyring)
 VAULT: web.AppKey[Vault] = web.AppKey("VAULT", Vault)
 ROUTES: web.AppKey[Routes] = web.AppKey("ROUTES", Routes)
 REFUSALS: web.AppKey[Callable[[Route], list[type[Problem]]]] = web.AppKey("REFUSALS")

@@ -9,15 +9,12 @@ from uuid import UUID
 
 import asyncpg
 
-from nijika.database import ACQUIRE_SECONDS, OUTAGE, Connection, Pool
+from nijika.database import ACQUIRE_SECONDS, OUTAGE, RETRY_SECONDS, Connection, Pool
 from nijika.errors import LedgerBusy, LedgerUnavailable
 from nijika.ledger.batch import apply
 from nijika.ledger.orders import Hold, Order, Outcome, Settlement
 from nijika.ledger.queue import Entry
 from nijika.ledger.waiting import Waiting
-
-RETRY_SECONDS = 10.0
-"""An order whose outcome is unknown is sent again for this long."""
 
 BATCH_MAX = 192
 WARY_SECONDS, WARY_SECONDS_MAX = 1.0, 16.0
@@ -31,6 +28,8 @@ log = logging.getLogger("nijika.ledger")
 
 class Coordinator:
     """Every order gets an outcome, or LedgerUnavailable once its time is over or the process stops.
+
+    One whose outcome is unknown is sent again until then.
 
     `abandoned` is called with each hold that may have been made, and each settlement that may not have been made,
     although nobody waits for it any more; `fenced` once, when the database says that `owner` has lost its lease, and

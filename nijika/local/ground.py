@@ -44,7 +44,8 @@ def database(
     if config.database.url != "embedded":
         yield config.database.url
         return
-    # Each process has a pool and connections beside it, and a reload has two of each; the rest is for commands.
+    # Each process has a pool, the ledger's own connection and the listener's; a reload has two of each. The rest is for
+    # commands.
     wanted = 2 * config.server.processes * (config.database.connections_max + 3) + COMMANDS_CONNECTIONS
     settings = {"max_connections": str(max(100, wanted))}
     with running(data, lasting=lasting, settings=settings, progress=progress) as url:

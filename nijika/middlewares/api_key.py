@@ -5,7 +5,6 @@ from typing import Annotated, ClassVar, Self
 from aiohttp import hdrs, web
 from pydantic import BeforeValidator, PrivateAttr, model_validator
 
-from nijika.database import OUTAGE
 from nijika.errors import (
     InvalidKey,
     LedgerUnavailable,
@@ -19,8 +18,7 @@ from nijika.limits.caller import bucket
 from nijika.limits.penalty import Penalty
 from nijika.limits.settings import MEMORY, PerTime, Store, per_time
 from nijika.module import Handler, Middleware, Route
-from nijika.state import CLIENT_IP, KEY, MATCH, POOL, SHARED, VAULT
-from nijika.store import keys
+from nijika.state import CLIENT_IP, KEY, KEYRING, MATCH, SHARED, VAULT
 from nijika.store.keys import Key
 from nijika.store.vault import is_well_formed
 
@@ -48,7 +46,10 @@ class ApiKey(Middleware):
         return self
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Put the Key on the request, or refuse: MissingKey, InvalidKey, TooManyWrongKeys, Suspended, OutOfScope."""
+        """Put the Key on the request, or refuse: MissingKey, InvalidKey, TooManyWrongKeys, Suspended, OutOfScope.
+
+        LedgerUnavailable if the database is away, which must never look like a wrong key.
+        """
         route = request[MATCH].route
         if not route.needs_key:
             return await handler(request)
@@ -97,13 +98,9 @@ def _sent(request: web.Request) -> str:
 
 
 async def _find(request: web.Request, text: str) -> Key:
-    """An outage of the database must never look like a wrong key."""
     if not is_well_formed(text):
         raise InvalidKey
-    try:
-        key = await keys.find(request.app[POOL], request.app[VAULT].digests(text))
-    except OUTAGE as error:
-        raise LedgerUnavailable from error
+    key = await request.app[KEYRING].find(request.app[VAULT].digests(text))
     if key is None:
         raise InvalidKey
     return key

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from nijika.database import Connection, Pool, fetchrow
+from nijika.database import Connection, Pool, fetch
 from nijika.store.vault import Vault, make_key
 
 HINT_CHARACTERS = 4
@@ -24,17 +24,30 @@ class Key:
     suspended: bool
 
 
-async def find(pool: Pool, digests: Sequence[bytes]) -> Key | None:
-    """The living key with one of these digests; None if it is unknown, revoked or expired."""
-    row = await fetchrow(
+class Living(NamedTuple):
+    """A key, and for how many `seconds` more it may be used; None: until somebody says otherwise."""
+
+    key: Key
+    seconds: float | None
+
+
+async def living(pool: Pool, digests: Sequence[bytes]) -> dict[bytes, Living]:
+    """The living keys among those with these digests, by digest; unknown, revoked and expired ones are not among them.
+
+    Raises what is in OUTAGE.
+    """
+    rows = await fetch(
         pool,
-        """SELECT k.id, k.account, k.scopes, a.suspended_at IS NOT NULL AS suspended
+        """SELECT k.digest, k.id, k.account, k.scopes, a.suspended_at IS NOT NULL AS suspended,
+                  extract(epoch FROM nullif(k.expires_at, 'infinity') - now())::float8 AS seconds
              FROM keys k JOIN accounts a ON a.id = k.account
             WHERE k.digest = ANY($1) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())""",
         digests,
     )
-    if row is None:
-        return None
+    return {row["digest"]: Living(_key(row), row["seconds"]) for row in rows}
+
+
+def _key(row: asyncpg.Record) -> Key:
     scopes = None if row["scopes"] is None else frozenset(row["scopes"])
     return Key(row["id"], row["account"], scopes, row["suspended"])
 
