@@ -66,8 +66,7 @@ class Keyring:
         """Look up what is asked for until cancelled, and while the database is away again and again."""
         pause = PAUSE_SECONDS
         while True:
-            await self._lookups.arrived()
-            batch = self._lookups.take()
+            batch = await self._lookups.batch()
             try:
                 await self._look_up(batch)
             except OUTAGE as error:

@@ -33,9 +33,12 @@ class Lookups:
         self._joinable: dict[bytes, Lookup] = {}
         self._arrived = asyncio.Event()
 
-    async def arrived(self) -> None:
-        """Return when there is something to take."""
-        await self._arrived.wait()
+    async def batch(self) -> list[Lookup]:
+        """The next ones, as soon as there are any; those that have no callers left are dropped."""
+        while True:
+            await self._arrived.wait()
+            if batch := self._take():
+                return batch
 
     def join(self, digests: Sequence[bytes]) -> Lookup:
         """The look-up of this key that is under way, or a new one. LedgerUnavailable if too many wait already."""
@@ -53,17 +56,6 @@ class Lookups:
         """Let nobody join those that are there: whoever comes from now on gets what is read from now on."""
         self._joinable.clear()
 
-    def take(self) -> list[Lookup]:
-        """The next batch; whoever has no callers left is dropped."""
-        for lookup in self._waiting:
-            if not lookup.callers:
-                self._end(lookup)
-        wanted = [lookup for lookup in self._waiting if lookup.callers]
-        batch, self._waiting = wanted[:BATCH_MAX], wanted[BATCH_MAX:]
-        if not self._waiting:
-            self._arrived.clear()
-        return batch
-
     def put_back(self, batch: Collection[Lookup]) -> None:
         """Nothing came of these; they wait again, before all others."""
         self._waiting[:0] = batch
@@ -80,6 +72,16 @@ class Lookups:
         for lookup in batch:
             self._end(lookup)
             lookup.answer.set_exception(error)
+
+    def _take(self) -> list[Lookup]:
+        for lookup in self._waiting:
+            if not lookup.callers:
+                self._end(lookup)
+        wanted = [lookup for lookup in self._waiting if lookup.callers]
+        batch, self._waiting = wanted[:BATCH_MAX], wanted[BATCH_MAX:]
+        if not self._waiting:
+            self._arrived.clear()
+        return batch
 
     def _end(self, lookup: Lookup) -> None:
         if self._joinable.get(lookup.name) is lookup:
