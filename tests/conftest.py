@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from nijika.local.postgres import running
+from nijika.store import keyring
 from nijika.store.migrate import migrate
 from tests.gateway import Customer, Gateway, configuration, loaded, serving, upstream_table
 from tests.peers.upstream import Upstream
@@ -65,6 +66,12 @@ async def gateway(start: Start, upstream: Upstream) -> AsyncIterator[Gateway]:
     """A gateway with `POST /api/removebg` for 1 credit and `/free/*` for none, both on the upstream."""
     async with start(configuration(upstream_table(upstream.url))) as gateway:
         yield gateway
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who needs the database gives up soon; how long it would be is told elsewhere."""
+    monkeypatch.setattr(keyring, "RETRY_SECONDS", 0.3)
 
 
 @pytest.fixture

@@ -114,6 +114,16 @@ class Gateway:
             key = await keys.make(connection, vault, account=account, name="k", scopes=scopes)
         return Customer(self, account, key.text)
 
+    async def soon(self, key: str, status: int) -> int:
+        """The status of a call with a key, once it is `status`, or what it is in the end: changes of keys are heard of."""
+        async with asyncio.timeout(60):
+            for _ in range(500):
+                async with self.session.get("/api/account", headers={"X-API-Key": key}) as answer:
+                    if answer.status == status:
+                        break
+                await asyncio.sleep(0.01)
+        return answer.status
+
     async def charge(self, request_id: str) -> dict[str, Any]:
         row = await self.pool.fetchrow("SELECT * FROM charges WHERE id = $1", UUID(request_id))
         return cast("dict[str, Any]", dict(row))

@@ -309,6 +309,7 @@ async def test_a_metered_call_costs_what_the_worker_reports_and_never_more_than_
 async def test_without_a_database_nothing_is_forwarded(
     gateway: Gateway, customer: Customer, upstream: Upstream
 ) -> None:
+    await gateway.soon(customer.key, 200)  # the key is remembered, and it is the ledger that misses the database
     gateway.pool.terminate()
 
     async with gateway.session.post(PATH, data=b"p", headers=customer.fields) as answer:

@@ -1,14 +1,15 @@
 """Your key: who gets in, who does not, and that nobody behind the gateway ever sees it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nijika.state import VAULT
-from nijika.store import keys
+from nijika.store import keyring, keys
 from nijika.store.vault import make_key
 from tests.conftest import Start
-from tests.gateway import Customer, Gateway, configuration, upstream_table
+from tests.gateway import Customer, Gateway, configuration, loaded, serving, upstream_table
 from tests.peers import answers
 from tests.peers.upstream import Upstream
 
@@ -110,7 +111,7 @@ async def test_an_account_may_have_several_keys_and_revoking_one_leaves_the_othe
     before, body, _ = await ask(gateway, ("X-API-Key", second))
     async with gateway.pool.acquire() as connection:
         ended, again = await keys.revoke(connection, number), await keys.revoke(connection, number)
-    after, _, _ = await ask(gateway, ("X-API-Key", second))
+    after = await gateway.soon(second, 401)
     first, _, _ = await ask(gateway, ("X-API-Key", customer.key))
 
     assert (before, body["account"]) == (200, customer.account)
@@ -133,13 +134,15 @@ async def test_a_key_from_before_a_change_of_secrets_is_let_in(start: Start) -> 
 
 
 async def test_a_suspended_account_is_refused_with_403_and_let_in_again(gateway: Gateway, customer: Customer) -> None:
+    before, _, _ = await ask(gateway, ("X-API-Key", customer.key))
     await gateway.pool.execute("UPDATE accounts SET suspended_at = now()")
+    await gateway.soon(customer.key, 403)
     suspended, body, challenge = await ask(gateway, ("X-API-Key", customer.key))
     await gateway.pool.execute("UPDATE accounts SET suspended_at = NULL")
-    resumed, _, _ = await ask(gateway, ("X-API-Key", customer.key))
+    resumed = await gateway.soon(customer.key, 200)
 
     assert (suspended, body["code"], challenge) == (403, "account-suspended", None)
-    assert resumed == 200
+    assert (before, resumed) == (200, 200)
 
 
 async def test_a_key_goes_only_where_its_scopes_allow(gateway: Gateway, upstream: Upstream) -> None:
@@ -235,7 +238,9 @@ async def test_a_free_route_may_ask_for_a_key(start: Start, upstream: Upstream) 
     assert "X-Credits-Charged" not in having.headers
 
 
-async def test_while_the_database_is_away_a_good_key_is_not_called_wrong(gateway: Gateway, customer: Customer) -> None:
+async def test_while_the_database_is_away_a_good_key_is_not_called_wrong(
+    gateway: Gateway, customer: Customer, impatient: None
+) -> None:
     await gateway.pool.close()
 
     good, body, _ = await ask(gateway, ("X-API-Key", customer.key))
@@ -255,3 +260,39 @@ async def test_a_database_that_drops_its_connections_is_no_401(gateway: Gateway,
     assert broken in {500, 503}
     assert body["status"] == broken
     assert mended == 200
+
+
+async def test_what_ends_a_key_in_one_process_ends_it_in_all_at_once(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "LIFE_SECONDS", 3600.0)
+    config = loaded(tmp_path, configuration(upstream_table("http://127.0.0.1:9")))
+    async with serving(config, database) as one, serving(config, database) as other:
+        customer = await one.customer()
+        before = [await gateway.soon(customer.key, 200) for gateway in (one, other)]
+        await one.pool.execute("UPDATE accounts SET suspended_at = now()")
+        suspended = [await gateway.soon(customer.key, 403) for gateway in (one, other)]
+        await other.pool.execute("UPDATE accounts SET suspended_at = NULL")
+        resumed = [await gateway.soon(customer.key, 200) for gateway in (one, other)]
+        await one.pool.execute("UPDATE keys SET scopes = '{/api/removebg}'")
+        narrowed = [await gateway.soon(customer.key, 403) for gateway in (one, other)]
+        await one.pool.execute("UPDATE keys SET scopes = NULL")
+        widened = [await gateway.soon(customer.key, 200) for gateway in (one, other)]
+        async with one.pool.acquire() as connection:
+            await keys.revoke(connection, await connection.fetchval("SELECT id FROM keys"))
+        revoked = [await gateway.soon(customer.key, 401) for gateway in (one, other)]
+
+    assert (before, suspended, resumed) == ([200, 200], [403, 403], [200, 200])
+    assert (narrowed, widened, revoked) == ([403, 403], [200, 200], [401, 401])
+
+
+async def test_of_a_remembered_key_the_route_still_asks_for_its_own_scope(gateway: Gateway, upstream: Upstream) -> None:
+    upstream.plan("*", answers.answer(200))
+    narrow = await gateway.customer(scopes=["/api/removebg"])
+
+    statuses = []
+    for path in ("/api/removebg", "/api/account") * 2:
+        async with gateway.session.request("POST" if "remove" in path else "GET", path, headers=narrow.fields) as it:
+            statuses.append(it.status)
+
+    assert statuses == [200, 403, 200, 403]

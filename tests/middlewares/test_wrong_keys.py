@@ -65,7 +65,7 @@ async def test_after_too_many_wrong_keys_an_address_waits_and_others_do_not(hous
     assert body["detail"].startswith("Too many keys that are not valid came from your address.")
 
 
-async def test_the_database_is_not_asked_for_an_address_that_waits(house: House) -> None:
+async def test_the_database_is_not_asked_for_an_address_that_waits(house: House, impatient: None) -> None:
     async with house.gateway('failures = "3/h"') as gateway:
         await guess(gateway, 3)
         await gateway.pool.close()
@@ -85,7 +85,7 @@ async def test_malformed_keys_count_missing_and_right_ones_do_not(house: House) 
     assert [status for status, _ in wrong] == [401, 401, 429]
 
 
-async def test_an_outage_of_the_database_is_not_the_callers_failure(house: House) -> None:
+async def test_an_outage_of_the_database_is_not_the_callers_failure(house: House, impatient: None) -> None:
     async with house.gateway('failures = "2/h"') as gateway:
         await gateway.pool.close()
 

@@ -198,7 +198,9 @@ async def test_what_is_no_id_is_not_there(gateway: Gateway, customer: Customer, 
 
 
 @pytest.mark.parametrize("path", ["/api/account", "/api/usage", f"/api/charges/{UUID(int=1)}"])
-async def test_while_the_database_is_away_nothing_is_told(gateway: Gateway, customer: Customer, path: str) -> None:
+async def test_while_the_database_is_away_nothing_is_told(
+    gateway: Gateway, customer: Customer, path: str, impatient: None
+) -> None:
     await gateway.pool.close()
 
     async with gateway.session.get(path, headers=customer.fields) as answer:

@@ -213,7 +213,7 @@ async def test_it_ends_when_its_browser_signs_out(owner: Browser, site: Gateway)
 
     await owner.send("/auth/logout")
 
-    assert (before, await status_with(site, key)) == (200, 401)
+    assert (before, await site.soon(key, 401)) == (200, 401)
 
 
 async def test_a_key_that_is_made_while_its_session_ends_ends_too(owner: Browser, site: Gateway) -> None:
