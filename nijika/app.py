@@ -1,7 +1,7 @@
 """The composition root: resources, chain and routes; the only file that knows every room."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial, reduce
 from typing import Any
@@ -32,7 +32,7 @@ from nijika.module import Handler, Middleware, Route
 from nijika.pages import render
 from nijika.proxy.gathered import gathered
 from nijika.proxy.inbound import Inbound, say_continue, watched
-from nijika.proxy.upstream import Pace, Timing, Upstream, Wake
+from nijika.proxy.upstream import Check, Pace, Rest, Room, Timing, Upstream, Wake
 from nijika.standing import Standing
 from nijika.state import (
     BODY_SECONDS,
@@ -81,7 +81,7 @@ def build(
     if demo_user is not None:
         app[DEMO_USER] = demo_user
     app[BODY_SECONDS] = config.server.body_seconds
-    app[UPSTREAMS] = {name: _upstream(name, settings) for name, settings in config.upstreams.items()}
+    app[UPSTREAMS] = _upstreams(config.upstreams)
     app[SHARED] = _shared(config.middlewares)
     render.setup(app)
     # Our own table of routes decides; aiohttp's only has to let everything in, without an invitation to send bodies.
@@ -204,6 +204,13 @@ async def _end(tasks: "set[asyncio.Task[Any]]") -> None:
         await asyncio.wait(set(tasks))
 
 
+def _upstreams(tables: Mapping[str, UpstreamSettings]) -> dict[str, Upstream]:
+    made = {name: _upstream(name, settings) for name, settings in tables.items()}
+    for name, settings in tables.items():
+        made[name].fallback = made[settings.fallback] if settings.fallback else None
+    return made
+
+
 def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
     return Upstream(
         name,
@@ -217,6 +224,9 @@ def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
         ),
         wake=Wake(settings.wake.path, settings.wake.seconds) if settings.wake else None,
         pace=Pace(*settings.max_rate) if settings.max_rate else None,
+        rest=Rest(settings.failures_max, settings.rest_seconds, settings.rest_seconds_max),
+        check=Check(settings.check.path, settings.check.seconds) if settings.check else None,
+        room=Room(settings.concurrency, settings.queue_seconds, settings.queue),
     )
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from nijika import rules, toml
 from nijika.credits import Amount
@@ -152,6 +160,15 @@ class WakeSettings(Settings):
     seconds: Seconds
 
 
+class CheckSettings(Settings):
+    """How a worker is asked in the background whether it is well."""
+
+    path: Annotated[str, AfterValidator(_wire_path)]
+    """A GET of this path is good when it is answered with 2xx."""
+    seconds: Seconds
+    """From one check to the next; each must be answered within as many."""
+
+
 class UpstreamSettings(Settings):
     """`[upstreams.NAME]`: a worker, at one address or several."""
 
@@ -163,6 +180,30 @@ class UpstreamSettings(Settings):
     total_seconds: Seconds = 600
     wake: WakeSettings | None = None
     max_rate: Annotated[PerTime, BeforeValidator(per_time)] | None = None
+    failures_max: PositiveInt = 5
+    """An address rests after this many failed calls in a row: broken off, too late, or 5xx other than 503."""
+    rest_seconds: Seconds = 1
+    """The first rest of an address; each further one in a row is twice as long."""
+    rest_seconds_max: Seconds = 30
+    """No rest is longer than this."""
+    check: CheckSettings | None = None
+    """Ask each address in the background; off unless it is given, since a worker scaled to zero would be woken."""
+    concurrency: PositiveInt | None = None
+    """Calls under way at each address, by each process; others wait in the queue. Left out: any number."""
+    queue: NonNegativeInt = 100
+    """This many calls wait for room at an address, first come, first served; further ones are 503 at once."""
+    queue_seconds: Seconds = 10
+    """A call that has waited this long for room is 503."""
+    fallback: str | None = None
+    """The upstream that takes a call of which nothing could be sent here."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.concurrency is None and {"queue", "queue_seconds"} & self.model_fields_set:
+            raise ValueError("queue and queue_seconds are of use with a concurrency only")
+        if self.rest_seconds > self.rest_seconds_max:
+            raise ValueError("rest_seconds is the first rest, and not longer than rest_seconds_max")
+        return self
 
 
 class Config(Settings):
@@ -195,8 +236,9 @@ def load(file: Path, environment: Mapping[str, str] = os.environ, *, text: str |
     config = _validated(tables, mistakes)
     chain = [link for _, link in links]
     mistakes += rules.chain(links)
-    upstreams = tables.get("upstreams", {})
-    mistakes += rules.routes(plugins, chain, list(upstreams) if isinstance(upstreams, dict) else [])
+    fallbacks = _fallbacks(tables.get("upstreams"))
+    mistakes += rules.fallbacks(fallbacks)
+    mistakes += rules.routes(plugins, chain, fallbacks)
     mistakes += _server_rules(tables.get("server"))
     # The name of a variable is no value either, but that was said before.
     mistakes = [found for found in mistakes if found.path not in missing or "is not set" in found.what]
@@ -205,6 +247,13 @@ def load(file: Path, environment: Mapping[str, str] = os.environ, *, text: str |
     return config.model_copy(
         update={"middlewares": tuple(chain), "routes": tuple(plugin for _, plugin in plugins), "directory": file.parent}
     )
+
+
+def _fallbacks(upstreams: Any) -> dict[str, str | None]:
+    """The fallback of each upstream, by the tables as they stand, so that their other mistakes hide nothing."""
+    given = upstreams if isinstance(upstreams, dict) else {}
+    found = {name: table.get("fallback") if isinstance(table, dict) else None for name, table in given.items()}
+    return {name: fallback if isinstance(fallback, str) else None for name, fallback in found.items()}
 
 
 def _server_rules(server: Any) -> Iterator[Mistake]:

@@ -69,7 +69,7 @@ def body(request: web.Request, upstream: str, bytes_max: int) -> Inbound:
         request,
         bytes_max=bytes_max,
         seconds=request.app[BODY_SECONDS],
-        keeps=request.app[UPSTREAMS][upstream].wake is not None,
+        keeps=any(each.wake for each in request.app[UPSTREAMS][upstream].chain),
         reader=request.get(FINGERPRINT),
     )
 

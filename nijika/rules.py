@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nijika.errors import Mistake, Problem
 from nijika.middlewares import MIDDLEWARES
@@ -64,8 +64,36 @@ def chain(links: Sequence[tuple[int, Middleware]]) -> Iterator[Mistake]:
             yield Mistake(where, f'"{link.use}" is in the chain already', "remove one of the two")
 
 
+Fallbacks = Mapping[str, str | None]
+"""The name of each upstream, and of the one that takes its calls."""
+
+
+def fallbacks(upstreams: Fallbacks) -> Iterator[Mistake]:
+    """Each fallback exists, and no chain of them comes back to its beginning."""
+    told: set[str] = set()
+    for name, fallback in upstreams.items():
+        where = f"upstreams.{name}.fallback"
+        if fallback is not None and fallback not in upstreams:
+            others = [other for other in upstreams if other != name]
+            yield Mistake(where, f"there is no [upstreams.{fallback}]", did_you_mean(fallback, others))
+        circle = _reach(name, upstreams)
+        if upstreams.get(circle[-1]) == name and name not in told:
+            told.update(circle)
+            what = f"leads back to where it began: {' > '.join([*circle, name])}"
+            yield Mistake(where, what, "the last of a chain has no fallback")
+
+
+def _reach(name: str, upstreams: Fallbacks) -> list[str]:
+    """The upstreams that a call may come to, beginning with this one."""
+    reached = [name]
+    while (following := upstreams.get(reached[-1])) in upstreams and following not in reached:
+        assert following is not None
+        reached.append(following)
+    return reached
+
+
 def routes(
-    plugins: Sequence[tuple[int, Plugin]], links: Sequence[Middleware], upstreams: Sequence[str]
+    plugins: Sequence[tuple[int, Plugin]], links: Sequence[Middleware], upstreams: Fallbacks
 ) -> Iterator[Mistake]:
     """Upstreams exist, priced routes can be charged, and no two routes serve the same requests.
 
@@ -94,7 +122,7 @@ def routes(
                     yield Mistake(where, what, "change one of the two")
                 taken[method, form] = where
     if not clash:
-        yield from _given_away(found)
+        yield from _given_away(found, upstreams)
 
 
 def _missing_links(where: str, plugin: Plugin, links: set[str]) -> Iterator[Mistake]:
@@ -103,12 +131,12 @@ def _missing_links(where: str, plugin: Plugin, links: set[str]) -> Iterator[Mist
             yield Mistake(where, f'"{plugin.use}" needs "{need}", which is not in the chain', _add(need))
 
 
-def _given_away(found: Sequence[tuple[str, Route]]) -> Iterator[Mistake]:
-    """A wildcard may lead to the very place of a worker that another route sells for more."""
+def _given_away(found: Sequence[tuple[str, Route]], upstreams: Fallbacks) -> Iterator[Mistake]:
+    """A wildcard may lead to the very place of a worker, if only as a fallback, that another route sells for more."""
     table = Routes(route for _, route in found)
     for where, wide in found:
         for other, sold in found:
-            path = _path_to(sold, wide)
+            path = _path_to(sold, wide, upstreams)
             for method in sorted(set(wide.methods) & set(sold.methods)) if path else ():
                 if _route(table, method, path) is wide:
                     what = f"{method} {path} gives away for less what {other} sells ({sold.target} on {sold.upstream})"
@@ -122,14 +150,11 @@ def _route(table: Routes, method: str, path: str) -> Route | None:
         return None
 
 
-def _path_to(sold: Route, wide: Route) -> str:
+def _path_to(sold: Route, wide: Route, upstreams: Fallbacks) -> str:
     """The path on which callers of `wide` reach the target of `sold`; "" if they do not, or pay as much."""
-    if (
-        wide.upstream != sold.upstream
-        or wide.price.hold >= sold.price.hold
-        or wide.target is None
-        or sold.target is None
-    ):
+    if wide.target is None or sold.target is None or wide.price.hold >= sold.price.hold:
+        return ""
+    if wide.upstream is None or sold.upstream not in _reach(wide.upstream, upstreams):
         return ""
     prefix = wide.target.removesuffix("*")
     if prefix == wide.target or not sold.target.startswith(prefix):
@@ -137,7 +162,7 @@ def _path_to(sold: Route, wide: Route) -> str:
     return wide.path.removesuffix("*") + sold.target.removeprefix(prefix).replace("*", "x")
 
 
-def _prerequisites(where: str, route: Route, links: set[str], upstreams: Sequence[str]) -> Iterator[Mistake]:
+def _prerequisites(where: str, route: Route, links: set[str], upstreams: Fallbacks) -> Iterator[Mistake]:
     if route.upstream is not None and route.upstream not in upstreams:
         what = f"there is no [upstreams.{route.upstream}]"
         yield Mistake(f"{where}.upstream", what, did_you_mean(route.upstream, upstreams))

@@ -74,8 +74,16 @@ def _told(config: Config, route: Route) -> list[tuple[str, str]]:
     steps.append(("body", f"at most {route.body_bytes_max} bytes" + _types(route)))
     if route.upstream is None:
         return [*steps, ("answer", "made by the gateway itself")]
-    urls = " or ".join(config.upstreams[route.upstream].urls)
-    return [*steps, ("upstream", f"{route.upstream}: {urls}"), ("target", str(route.target))]
+    steps.append(("upstream", _where(config, route.upstream)))
+    fallback = config.upstreams[route.upstream].fallback
+    while fallback is not None:
+        steps.append(("or else", _where(config, fallback)))
+        fallback = config.upstreams[fallback].fallback
+    return [*steps, ("target", str(route.target))]
+
+
+def _where(config: Config, upstream: str) -> str:
+    return f"{upstream}: {' or '.join(config.upstreams[upstream].urls)}"
 
 
 def _limit(rule: Rule | None, address: str) -> str:

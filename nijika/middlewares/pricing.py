@@ -37,7 +37,7 @@ from nijika.state import (
     UPSTREAMS,
 )
 
-MARGIN_SECONDS = 60.0  # for the upstream's pace, and for settling
+MARGIN_SECONDS = 60.0  # for settling
 
 _NAME = re.compile(r"[ -~]{1,255}", re.ASCII)
 
@@ -147,5 +147,5 @@ def _hold(request: web.Request, amount: int, name: str | None = None, fingerprin
     route, key = request[MATCH].route, request[KEY]
     seconds = UPLOAD_SECONDS + DOWNLOAD_SECONDS + MARGIN_SECONDS
     if route.upstream is not None:
-        seconds += request.app[UPSTREAMS][route.upstream].timing.total
+        seconds += sum(upstream.seconds_max for upstream in request.app[UPSTREAMS][route.upstream].chain)
     return Hold(request[REQUEST_ID], key.account, key.id, route.name, amount, seconds, name, fingerprint)

@@ -31,9 +31,9 @@ class Alive(BaseModel):
 
 
 class Place(BaseModel):
-    """One address of an upstream; one that has failed rests for a while."""
+    """One address of an upstream; one that has failed rests for a while, and is then on trial until a call succeeds."""
 
-    state: Literal["ok", "resting"]
+    state: Literal["ok", "resting", "trial"]
     in_flight: int
     failure: bool
 
@@ -43,6 +43,7 @@ class Readiness(BaseModel):
 
     `configuration` is refused if the newest one was, and the gateway goes on by the one before (see its log).
 
+    `waiting` counts the calls that wait for their turn at an upstream, in this process.
     `limits` are counted in this process (memory) or in Redis (shared); while Redis is away, in each process (local),
     or calls are refused (refused).
     """
@@ -52,6 +53,7 @@ class Readiness(BaseModel):
     limits: Literal["memory", "shared", "local", "refused"]
     configuration: Literal["ok", "refused"]
     upstreams: dict[str, list[Place]]
+    waiting: dict[str, int]
 
 
 _ABOUT_HEALTH = About("Whether the gateway lives", answer=Alive)
@@ -72,6 +74,7 @@ async def _ready(request: web.Request) -> web.Response:
         "limits": limits,
         "configuration": "refused" if request.app[STANDING].refused else "ok",
         "upstreams": {name: upstream.state() for name, upstream in request.app[UPSTREAMS].items()},
+        "waiting": {name: upstream.waiting for name, upstream in request.app[UPSTREAMS].items()},
     }
     headers = {"Cache-Control": "no-store"} | ({} if is_ready else {"Retry-After": "5"})
     return web.json_response(body, status=200 if is_ready else 503, headers=headers)

@@ -1,4 +1,4 @@
-"""End a connection so that nobody can take a broken answer for a whole one."""
+"""A caller's connection: is it closed, and how is it ended so that nobody takes a broken answer for a whole one."""
 
 import asyncio
 import socket
@@ -7,6 +7,11 @@ import struct
 from aiohttp import web
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+def has_left(request: web.Request) -> bool:
+    """Whether the caller has closed the connection by now."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def cut(request: web.Request) -> None:

@@ -1,16 +1,18 @@
 """One exchange, from the caller's request to the last byte of the worker's answer."""
 
 import time
+from functools import partial
 
 from aiohttp import web
 from multidict import MultiMapping
 
+from nijika.proxy.attempt import Outbound
 from nijika.proxy.body import Body
+from nijika.proxy.connection import has_left
 from nijika.proxy.contract import Contract, worded
-from nijika.proxy.headers import Fields, towards_worker
-from nijika.proxy.patience import Patience
+from nijika.proxy.headers import Fields
 from nijika.proxy.relay import Bill, relay
-from nijika.proxy.send import Outbound, answer_of
+from nijika.proxy.send import answer_of
 from nijika.proxy.upstream import Upstream, milliseconds_since
 
 
@@ -32,13 +34,10 @@ async def forward(
     `began` is when the gateway met the request (time.perf_counter()), for Server-Timing.
     Raises the Problems of `answer_of`, `worded` and `relay`.
     """
-    added = [*added, *upstream.headers.items()]
-    patience = Patience(upstream.timing.total)
-    asked = towards_worker(request.headers if fields is None else fields, added)
-    outbound = Outbound(request.method, target, asked, body)
+    outbound = Outbound(request.method, target, request.headers if fields is None else fields, added, body)
     gateway = milliseconds_since(began)
     sent = time.perf_counter()
-    async with answer_of(upstream, outbound, patience) as answer:
+    async with answer_of(upstream, outbound, partial(has_left, request)) as answer:
         return await relay(
             request,
             answer if contract is None else await worded(answer, contract),

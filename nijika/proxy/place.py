@@ -1,51 +1,50 @@
-"""One address of an upstream: how busy it is, whether it rests, and how it is woken."""
+"""One address of an upstream: where it is, how busy, and how each call there turns out."""
 
-import asyncio
-import logging
-import time
-
-import aiohttp
 from yarl import URL
 
-from nijika.errors import UpstreamFailed, UpstreamUnavailable
-
-REST_SECONDS = 5.0
-"""An address that could not be connected to is passed over for this long, unless all of them rest."""
-
-FRESH_SECONDS = 10.0
-"""A worker that answered well this recently has not been scaled to zero."""
-
-WAKE_PAUSE_SECONDS = 0.5
+from nijika.proxy.health import Health, State
 
 UNAUTHORIZED = frozenset({401, 407})
 """What these refuse are the gateway's own credentials: a caller's never get here."""
 
-_MAY_PASS = frozenset({408, 425, 429})
-"""Of what a client is told, what may be over in a moment; the rest says that nobody will ever wake there."""
-
-log = logging.getLogger("nijika.upstream")
-
 
 class Place:
-    """One base URL; `in_flight` counts its exchanges, `failure` is its last fault in words ("" when fine)."""
+    """One base URL; `in_flight` counts its exchanges, of which it takes `in_flight_max` at once (None: any number).
 
-    def __init__(self, base: str) -> None:
+    `last_turn` is for whoever wants to spread calls among places that are equally busy.
+    """
+
+    def __init__(self, base: str, health: Health, in_flight_max: int | None = None) -> None:
         self.base = base.rstrip("/")
+        self.health = health
         self.in_flight = 0
-        self.failure = ""
-        self._rests_until = 0.0
-        self._fresh_until = 0.0
-        self._waking: asyncio.Task[None] | None = None
+        self.last_turn = -1
+        self._in_flight_max = in_flight_max
 
     @property
-    def rests(self) -> bool:
-        """Whether it failed to connect a moment ago."""
-        return time.monotonic() < self._rests_until
+    def has_room(self) -> bool:
+        """Whether one more call may go there now."""
+        return self._in_flight_max is None or self.in_flight < self._in_flight_max
 
     @property
-    def is_fresh(self) -> bool:
-        """Whether it answered well a moment ago."""
-        return time.monotonic() < self._fresh_until
+    def state(self) -> State:
+        """Whether it is asked: "ok", "resting", or "trial" until one call has shown how it is."""
+        return self.health.state
+
+    @property
+    def failure(self) -> str:
+        """Its last fault in words; "" when fine."""
+        return self.health.failure
+
+    @property
+    def failures_total(self) -> int:
+        """How many calls have failed there, not by their callers' fault."""
+        return self.health.failures_total
+
+    @property
+    def rests_total(self) -> int:
+        """How often it was sent to rest."""
+        return self.health.rests_total
 
     def url(self, target: str) -> URL:
         """Where `target` (path and query, in wire form) lies here; never another host."""
@@ -56,60 +55,40 @@ class Place:
         base = URL(self.base, encoded=True)
         return url.origin() == base.origin() and url.raw_path.startswith(base.raw_path.rstrip("/") + "/")
 
-    def failed(self, failure: str) -> None:
-        """Let it rest: nobody is there."""
-        self.failure = failure
-        self._rests_until = time.monotonic() + REST_SECONDS
-        self._fresh_until = 0.0
+
+class Visit:
+    """One call at `place`, which is busy by one more until `leave`; whoever sends it tells here what it met."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._is_over = False
+        self._since = place.rests_total
+        place.in_flight += 1
+        place.health.begin(self)
+
+    def leave(self) -> None:
+        """Make room for another one, if that was not done."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self.place.in_flight -= 1
+        self.place.health.end(self)
+
+    def asks(self) -> None:
+        """Something is sent: what is told from here on is about the time since."""
+        self._since = self.place.rests_total
 
     def answered(self, status: int) -> None:
-        """Note that somebody is there; a 503 means that it is not ready."""
-        ready = status != 503  # noqa: PLR2004 (Service Unavailable)
-        self.failure = "" if ready else "answers 503"
-        self._rests_until = 0.0
-        self._fresh_until = time.monotonic() + FRESH_SECONDS if ready else 0.0
+        """The head of an answer came."""
+        self.place.health.answered(status, self._since)
 
-    async def wake(self, session: aiohttp.ClientSession, path: str, seconds: float) -> None:
-        """Return once GET `path` was answered with 2xx; UpstreamUnavailable after `seconds`, UpstreamFailed if refused.
+    def failed(self, failure: str, *, hangs: bool = False) -> None:
+        """It broke off without an answer, or none came in time."""
+        self.place.health.failed(failure, self._since, hangs=hangs)
 
-        All who wait share one knocking, which goes on when one of them leaves.
-        """
-        if self._waking is None or self._waking.done():
-            self._waking = asyncio.create_task(self._knock(session, path, seconds))
-        await asyncio.shield(self._waking)
-
-    async def close(self) -> None:
-        """Stop knocking."""
-        if self._waking is not None:
-            self._waking.cancel()
-            await asyncio.wait([self._waking])
-
-    async def _knock(self, session: aiohttp.ClientSession, path: str, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                while not await self._is_ready(session, path):
-                    await asyncio.sleep(WAKE_PAUSE_SECONDS)
-        except TimeoutError:
-            self.failed(f"does not wake: {self.failure}" if self.failure else "does not wake")
-            log.warning("%s %s", self.base, self.failure)
-            raise UpstreamUnavailable(retry_after=30) from None
-        self.answered(200)
-
-    async def _is_ready(self, session: aiohttp.ClientSession, path: str) -> bool:
-        try:
-            async with session.get(self.url(path), allow_redirects=False) as answer:
-                if 200 <= answer.status < 300:  # noqa: PLR2004 (2xx)
-                    return True
-                self.failure = f"answers {answer.status} to {path}"
-                if answer.status in UNAUTHORIZED:
-                    self.failure += ": see its headers in config.toml"
-                if 400 <= answer.status < 500 and answer.status not in _MAY_PASS:  # noqa: PLR2004 (4xx)
-                    log.warning("%s %s", self.base, self.failure)
-                    raise UpstreamFailed
-                return False
-        except aiohttp.ClientError as error:
-            self.failure = str(error)
-            return False
+    def unreachable(self, failure: str, *, hangs: bool = False) -> None:
+        """No connection came about."""
+        self.place.health.unreachable(failure, self._since, hangs=hangs)
 
 
 def base_url(text: str) -> str:

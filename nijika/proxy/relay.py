@@ -9,7 +9,7 @@ from aiohttp import web
 from nijika.errors import CallerGone
 from nijika.proxy.answer import Answer
 from nijika.proxy.body import Body
-from nijika.proxy.connection import cut
+from nijika.proxy.connection import cut, has_left
 from nijika.proxy.headers import towards_caller
 
 DOWNLOAD_SECONDS = 3600.0
@@ -91,8 +91,7 @@ class _Caller:
     @property
     def has_left(self) -> bool:
         """Whether the connection is closed by now, also where nothing was written yet."""
-        transport = self._request.transport
-        return self.is_gone or transport is None or transport.is_closing()
+        return self.is_gone or has_left(self._request)
 
     async def write(self, piece: bytes, *, may_leave: bool = False) -> None:
         """Send the head if need be, and `piece`. CallerGone if nobody reads, unless `may_leave`."""

@@ -1,4 +1,4 @@
-"""A worker behind the gateway: its addresses, the connections to it, and the pace at which calls are started."""
+"""A worker behind the gateway: its addresses, the connections to it, and who may go there when."""
 
 import asyncio
 import time
@@ -8,35 +8,23 @@ from dataclasses import dataclass
 from typing import Self
 
 import aiohttp
-from aiolimiter import AsyncLimiter
 
-from nijika.errors import UpstreamUnavailable
+from nijika.proxy.check import Check, Checking
+from nijika.proxy.choice import choose
 from nijika.proxy.connector import Connector
-from nijika.proxy.place import Place
+from nijika.proxy.health import Health, Rest
+from nijika.proxy.pace import Pace, Pacing
+from nijika.proxy.place import Place, Visit
+from nijika.proxy.queue import Queue
+from nijika.proxy.wake import Wake, Waking
+
+__all__ = ["Check", "Pace", "Rest", "Room", "Timing", "Upstream", "Wake"]
 
 READ_BYTES = 65_536
 
 # Shorter than the keep-alive of common servers (uvicorn: 5 s), so that a call is not lost on a connection which
 # the worker is just closing: a POST cannot be sent again.
 KEEP_ALIVE_SECONDS = 4.0
-
-
-@dataclass(frozen=True)
-class Wake:
-    """How a worker that was scaled to zero is woken: GET `path` until 2xx, for at most `seconds`."""
-
-    path: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Pace:
-    """At most `starts` calls begin within `seconds`; others wait up to `wait_seconds`, `waiting_max` of them."""
-
-    starts: float
-    seconds: float
-    wait_seconds: float = 10.0
-    waiting_max: int = 256
 
 
 @dataclass(frozen=True)
@@ -49,8 +37,20 @@ class Timing:
     total: float = 600
 
 
+@dataclass(frozen=True)
+class Room:
+    """At most `calls` (None: any number) at each address; others wait up to `wait_seconds`, `waiting_max` of them."""
+
+    calls: int | None = None
+    wait_seconds: float = 10.0
+    waiting_max: int = 100
+
+
 class Upstream:
-    """An upstream by `name`; `headers` go with every request. Use as an async context manager."""
+    """An upstream by `name`; `headers` go with every request. Use as an async context manager.
+
+    `fallback` takes calls of which nothing could be sent here; `passed_on_total` counts them.
+    """
 
     def __init__(
         self,
@@ -61,14 +61,23 @@ class Upstream:
         timing: Timing = Timing(),
         wake: Wake | None = None,
         pace: Pace | None = None,
+        rest: Rest | None = None,
+        check: Check | None = None,
+        room: Room = Room(),
     ) -> None:
         self.name = name
-        self.places = [Place(url) for url in urls]
         self.headers = dict(headers or {})
         self.timing = timing
         self.wake = wake
+        self.fallback: Upstream | None = None
+        self.passed_on_total = 0
+        self.places = [Place(url, Health(url, rest or Rest(), changed=self._serve_in), room.calls) for url in urls]
+        self._waking = {place: Waking(place, wake) for place in self.places if wake}
+        self._checking = [Checking(place, check) for place in self.places if check]
         self._pace = pace
-        self._waiting = 0
+        self._room = room
+        self._turns = 0
+        self._queue = Queue(self._begin, length_max=room.waiting_max, seconds=room.wait_seconds)
 
     async def __aenter__(self) -> Self:
         self.session = aiohttp.ClientSession(
@@ -80,49 +89,72 @@ class Upstream:
             auto_decompress=False,
             read_bufsize=READ_BYTES,
         )
-        self._limiter = None if self._pace is None else AsyncLimiter(self._pace.starts, self._pace.seconds)
+        self._pacing = None if self._pace is None else Pacing(self._pace)
+        self._checks = [asyncio.create_task(checking.run(self.session)) for checking in self._checking]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for place in self.places:
-            await place.close()
+        for task in self._checks:
+            task.cancel()
+        await asyncio.gather(*self._checks, return_exceptions=True)
+        for waking in self._waking.values():
+            await waking.close()
         await self.session.close()
+
+    @property
+    def chain(self) -> "list[Upstream]":
+        """This one, its fallback, and so on."""
+        return [self, *(self.fallback.chain if self.fallback else ())]
+
+    @property
+    def seconds_max(self) -> float:
+        """The longest that a call may take here, waiting for its turn at each address included."""
+        pace = 0 if self._pace is None else self._pace.wait_seconds
+        return self.timing.total + pace + len(self.places) * self._room.wait_seconds
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn."""
+        return len(self._queue) + (self._pacing.waiting if self._pacing else 0)
+
+    @asynccontextmanager
+    async def visit(self, tried: Set[Place]) -> AsyncIterator[Visit]:
+        """A call at the best place not yet `tried`, for as long as the block runs. Raises Unsent if there is none."""
+        visit = await self._queue.turn(tried)
+        try:
+            yield visit
+        finally:
+            visit.leave()
+            self._queue.serve()
 
     async def pace(self) -> None:
         """Return when one more call may start; UpstreamUnavailable if that is too far away."""
-        if self._limiter is None or self._pace is None:
-            return
-        if self._waiting >= self._pace.waiting_max:
-            raise UpstreamUnavailable
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._pace.wait_seconds):
-                await self._limiter.acquire()
-        except TimeoutError:
-            raise UpstreamUnavailable from None
-        finally:
-            self._waiting -= 1
+        if self._pacing is not None:
+            await self._pacing.start()
 
-    @asynccontextmanager
-    async def visit(self, tried: Set[Place]) -> AsyncIterator[Place | None]:
-        """The least busy place not yet `tried`, resting ones last; busy by one more during the block."""
-        candidates = [place for place in self.places if place not in tried]
-        if not candidates:
-            yield None
-            return
-        place = min(candidates, key=lambda place: (place.rests, place.in_flight))
-        place.in_flight += 1
-        try:
-            yield place
-        finally:
-            place.in_flight -= 1
+    async def ready(self, place: Place) -> None:
+        """Return when the place is awake; UpstreamUnavailable or UpstreamFailed if it does not wake."""
+        await self._waking[place].ready(self.session)
 
     def state(self) -> list[dict[str, object]]:
         """Each place as `/ready` shows it; addresses stay private."""
         return [
-            {"state": "resting" if place.rests else "ok", "in_flight": place.in_flight, "failure": bool(place.failure)}
+            {"state": place.state, "in_flight": place.in_flight, "failure": bool(place.failure)}
             for place in self.places
         ]
+
+    def _begin(self, tried: Set[Place]) -> Visit | None:
+        candidates = [place for place in self.places if place not in tried]
+        place = choose(candidates, has_fallback=self.fallback is not None)
+        if place is None:
+            return None
+        self._turns += 1
+        place.last_turn = self._turns
+        return Visit(place)
+
+    def _serve_in(self, seconds: float) -> None:
+        """A millisecond later, since timers may be early by the clock's resolution."""
+        asyncio.get_running_loop().call_later(seconds + 0.001, self._queue.serve)
 
 
 def milliseconds_since(began: float) -> str:

@@ -40,7 +40,7 @@ async def _system(request: web.Request) -> web.Response:
         refunds=[(reasons.sentence(row["reason"]), row["calls"]) for row in lately if row["state"] == "refunded"],
         open_charges=open_charges[:OPEN_MAX],
         has_more_open=len(open_charges) > OPEN_MAX,
-        upstreams={name: upstream.state() for name, upstream in request.app[UPSTREAMS].items()},
+        upstreams=request.app[UPSTREAMS].values(),
         gateways=gateways,
         database_size=megabytes(database_bytes),
         duration=words.duration,

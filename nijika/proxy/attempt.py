@@ -1,0 +1,133 @@
+"""One try at one address, up to the head of its answer; what it tells of the address is said there.
+
+Source: RFC 9110, 15.4.4 (303); Modal's web endpoints answer so when they take longer than 150 s.
+"""
+
+import logging
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import hdrs
+from multidict import CIMultiDict, MultiMapping
+from yarl import URL
+
+from nijika.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
+from nijika.proxy.body import Body
+from nijika.proxy.headers import Fields, towards_worker
+from nijika.proxy.patience import Patience
+from nijika.proxy.place import UNAUTHORIZED, Place, Visit
+from nijika.proxy.upstream import Upstream
+
+HOPS_MAX = 20
+
+log = logging.getLogger("nijika.upstream")
+
+_SEE_OTHER = 303
+_TOO_MANY_REQUESTS = 429
+_SERVICE_UNAVAILABLE = 503
+_GATEWAY_TIMEOUT = 504
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """What is sent: `target` is path and query in wire form, `fields` the caller's own, `added` the gateway's."""
+
+    method: str
+    target: str
+    fields: MultiMapping[str]
+    added: Fields
+    body: Body
+
+    def fields_for(self, upstream: Upstream) -> CIMultiDict[str]:
+        """All fields that this upstream gets, and no other's."""
+        return towards_worker(self.fields, [*self.added, *upstream.headers.items()])
+
+
+async def attempt(
+    upstream: Upstream, visit: Visit, outbound: Outbound, patience: Patience
+) -> aiohttp.ClientResponse | None:
+    """The head of the answer; None if no connection came about, so that nothing was sent, nor read of the body.
+
+    Raises UpstreamFailed, UpstreamTimeout, or what broke the caller's body.
+    """
+    body = outbound.body
+    visit.asks()
+    try:
+        async with patience.limit(upstream.timing.first_byte) as turn:
+            body.time(turn)
+            answer = await upstream.session.request(
+                outbound.method,
+                visit.place.url(outbound.target),
+                headers=outbound.fields_for(upstream),
+                data=body.chunks() if body.exists else None,
+                allow_redirects=False,
+            )
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        visit.unreachable(str(error), hangs=isinstance(error, aiohttp.ConnectionTimeoutError))
+        log.warning("upstream %s: %s", upstream.name, error)
+        return None
+    except UpstreamTimeout:
+        visit.failed("took too long", hangs=True)
+        log.warning("upstream %s: took too long", upstream.name)
+        raise
+    except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+        if body.failure is not None:
+            raise body.failure from error
+        failure = str(error) or type(error).__name__
+        visit.failed(failure)
+        log.warning("upstream %s: %s", upstream.name, failure)
+        raise UpstreamFailed from error
+    visit.answered(answer.status)
+    return answer
+
+
+async def follow(
+    upstream: Upstream, place: Place, answer: aiohttp.ClientResponse, patience: Patience
+) -> aiohttp.ClientResponse:
+    """The answer at the end of a chain of 303 within the place; every other redirect is the worker's mistake."""
+    hops = 0
+    while answer.status == _SEE_OTHER:
+        hops += 1
+        url = _within(place, answer)
+        answer.close()
+        if hops > HOPS_MAX:
+            raise UpstreamFailed
+        try:
+            async with patience.limit(upstream.timing.first_byte):
+                answer = await upstream.session.get(url, allow_redirects=False)
+        except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+            raise UpstreamFailed from error
+    return answer
+
+
+def _within(place: Place, answer: aiohttp.ClientResponse) -> URL:
+    location = answer.headers.get(hdrs.LOCATION, "")
+    try:
+        url = answer.url.join(URL(location, encoded=True))
+        holds = place.holds(url) and not urlsplit(location).username
+    except ValueError:
+        holds = False
+    if not location or not holds:
+        log.warning("%s: redirects to another place, which is not followed", answer.url.origin())
+        answer.close()
+        raise UpstreamFailed
+    return url
+
+
+def refuse_failures(answer: aiohttp.ClientResponse) -> None:
+    """The body of a failure stays here: it may tell secrets, and the caller pays nothing."""
+    status = answer.status
+    if not 200 <= status < 600 or answer.headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":  # noqa: PLR2004
+        raise UpstreamFailed
+    if status in {_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE}:
+        raise UpstreamUnavailable(_retry_after(answer))
+    if status == _GATEWAY_TIMEOUT:
+        raise UpstreamTimeout
+    if status >= 500 or (300 <= status < 400 and status != 304) or status in UNAUTHORIZED:  # noqa: PLR2004 (classes of status)
+        raise UpstreamFailed
+
+
+def _retry_after(answer: aiohttp.ClientResponse) -> int:
+    text = answer.headers.get(hdrs.RETRY_AFTER, "")
+    return min(int(text), 3600) if text.isascii() and text.isdigit() and len(text) < 6 else 5  # noqa: PLR2004
