@@ -19,20 +19,20 @@ class Pace:
 
 
 class Pacing:
-    """Keeps a `pace`; `waiting` calls wait for their start."""
+    """Keeps the `pace`; `waiting` calls wait for their start."""
 
     def __init__(self, pace: Pace) -> None:
         self.waiting = 0
-        self._pace = pace
+        self.pace = pace
         self._limiter = AsyncLimiter(pace.starts, pace.seconds)
 
     async def start(self) -> None:
         """Return when one more call may start; UpstreamUnavailable if that is too far away."""
-        if self.waiting >= self._pace.waiting_max:
+        if self.waiting >= self.pace.waiting_max:
             raise UpstreamUnavailable
         self.waiting += 1
         try:
-            async with asyncio.timeout(self._pace.wait_seconds):
+            async with asyncio.timeout(self.pace.wait_seconds):
                 await self._limiter.acquire()
         except TimeoutError:
             raise UpstreamUnavailable from None

@@ -74,7 +74,7 @@ class Upstream:
         self.places = [Place(url, Health(url, rest or Rest(), changed=self._serve_in), room.calls) for url in urls]
         self._waking = {place: Waking(place, wake) for place in self.places if wake}
         self._checking = [Checking(place, check) for place in self.places if check]
-        self._pace = pace
+        self._pacing = None if pace is None else Pacing(pace)
         self._room = room
         self._turns = 0
         self._queue = Queue(self._begin, length_max=room.waiting_max, seconds=room.wait_seconds)
@@ -89,7 +89,6 @@ class Upstream:
             auto_decompress=False,
             read_bufsize=READ_BYTES,
         )
-        self._pacing = None if self._pace is None else Pacing(self._pace)
         self._checks = [asyncio.create_task(checking.run(self.session)) for checking in self._checking]
         return self
 
@@ -109,7 +108,7 @@ class Upstream:
     @property
     def seconds_max(self) -> float:
         """The longest that a call may take here, waiting for its turn at each address included."""
-        pace = 0 if self._pace is None else self._pace.wait_seconds
+        pace = 0 if self._pacing is None else self._pacing.pace.wait_seconds
         return self.timing.total + pace + len(self.places) * self._room.wait_seconds
 
     @property
