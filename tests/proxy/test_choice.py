@@ -16,9 +16,7 @@ class Three:
     def __init__(self) -> None:
         self.clock = Clock()
         rest = Rest(failures=1, seconds=10)
-        self.places = [
-            Place(f"http://{name}", Health(name, rest, clock=self.clock), in_flight_max=2) for name in "abc"
-        ]
+        self.places = [Place(f"http://{name}", Health(name, rest, clock=self.clock), in_flight_max=2) for name in "abc"]
 
     def rest(self, *names: str, hangs: bool = False) -> None:
         for place in self.places:
@@ -32,8 +30,7 @@ class Three:
         try:
             place = choose(self.places, has_fallback=has_fallback)
         except Unsent as unsent:
-            assert isinstance(unsent.problem, UpstreamUnavailable)
-            return "refused"
+            return "refused" if isinstance(unsent.problem, UpstreamUnavailable) else "failed"
         if place is None:
             return "wait"
         place.last_turn = max(other.last_turn for other in self.places) + 1
