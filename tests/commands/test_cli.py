@@ -690,6 +690,18 @@ def test_explain_tells_how_many_calls_of_whom_may_be_under_way(folder: Folder) -
     assert {"step": "at once", "what": "each account: 4 calls under way"} in rows
 
 
+def test_explain_tells_who_takes_a_call_that_cannot_be_sent(folder: Folder) -> None:
+    text = (folder.path / "config.toml").read_text()
+    spares = '\n[upstreams.{}]\nurls = ["http://{}"]\n'
+    chain = spares.format("spare", "b") + 'fallback = "last"\n' + spares.format("last", "c")
+    text = text.replace("[upstreams.worker]", '[upstreams.worker]\nfallback = "spare"') + chain
+    (folder.path / "chained.toml").write_text(text)
+
+    rows = folder.json("explain", "POST", "/api/removebg", "--config", "chained.toml")
+
+    assert [row["what"] for row in rows if row["step"] == "or else"] == ["spare: http://b", "last: http://c"]
+
+
 def test_explain_tells_what_a_call_meets(folder: Folder) -> None:
     priced = folder.run("explain", "post", "/%61pi/removebg", "--ip", "2001:db8::1")
     own = {row["step"]: row["what"] for row in folder.json("explain", "GET", "/health")}

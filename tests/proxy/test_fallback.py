@@ -1,6 +1,7 @@
 """Another upstream takes a call of which nothing was sent, and no other; the caller pays once, for one answer."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 
@@ -173,6 +174,33 @@ async def test_the_body_is_invited_once_and_arrives_whole(start: Start, spare: U
 
     assert (invited.status, reply.status, reply.interim) == (100, 200, [])
     assert spare.seen[0].upload.count == 300_000
+
+
+@pytest.mark.parametrize("wakes", [False, True], ids=["nobody there", "does not wake"])
+@pytest.mark.parametrize("use", ["removebg", "withoutbg"])
+async def test_a_call_in_another_services_words_reaches_the_fallback_whole(
+    start: Start, upstream: Upstream, spare: Upstream, use: str, *, wakes: bool
+) -> None:
+    upstream.plan("*", answers.starting())
+    spare.plan("*", answers.answer(200, b"cut-out", [("Content-Type", "image/png")]))
+    path, name = {
+        "removebg": ("/v1.0/removebg", "image_file_b64"),
+        "withoutbg": ("/v1.0/alpha-channel-base64", "image_base64"),
+    }[use]
+    route = f'[[routes]]\nuse = "{use}"\nupstream = "worker"\nprice = "1"\n'
+    with dead_ends.closed_port() as dead:
+        main = upstream.url if wakes else dead
+        settings = 'wake = { path = "/ready", seconds = 0.2 }' if wakes else ""
+        async with start(configuration(both(main, spare, settings), routes=route)) as gateway:
+            customer = await gateway.customer()
+            picture = {name: base64.b64encode(b"the whole picture").decode()}
+
+            async with gateway.session.post(path, json=picture, headers=customer.fields) as answer:
+                status = answer.status
+
+            assert status == 200
+            assert b"the whole picture" in spare.seen[0].body
+            assert (await customer.settled())["spent"] == "1"
 
 
 async def test_the_timing_of_the_fallback_counts_there(start: Start, spare: Upstream) -> None:

@@ -13,7 +13,7 @@ from nijika.ledger.verify import INVARIANTS
 from nijika.pages.words import duration
 from nijika.plugins.staff.ledger import Count, Verification
 from nijika.plugins.staff.system import megabytes
-from nijika.state import LEASE
+from nijika.state import LEASE, UPSTREAMS
 from tests.plugins.staff.conftest import Office, words
 
 NO_POOL = cast("Pool", None)
@@ -85,6 +85,21 @@ async def test_open_charges_are_listed_with_age_and_owner(office: Office) -> Non
     assert "5 min /api/<b> 1 user " in words(page)
     assert "/api/&lt;b&gt;" in page.text
     assert "1 of 1 fine 0" in words(page)
+
+
+async def test_an_address_that_rests_is_shown_with_the_words_of_its_failure(office: Office) -> None:
+    admin = await office.somebody("admin")
+    (upstream,) = office.gateway.app[UPSTREAMS].values()
+    (place,) = upstream.places
+    place.health.unreachable("Cannot connect to <worker>", 0)
+    resting = await admin.page("/staff/system")
+    place.health.begin(resting)
+
+    trial = await admin.page("/staff/system")
+
+    assert "1 of 1 resting 0 1 1 Cannot connect to <worker>" in words(resting)
+    assert "Cannot connect to &lt;worker&gt;" in resting.text
+    assert "1 of 1 on trial 0 1 1" in words(trial)
 
 
 async def test_an_empty_system_has_a_page(office: Office) -> None:
