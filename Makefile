@@ -10,7 +10,7 @@ demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m nijika demo
 
 test: $(VENV)/.dev $(VENV)/.npm $(VENV)/.browser $(VENV)/.servers $(VENV)/.torch
-	$(BIN)/python -m pytest
+	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest
 
 check: $(VENV)/.dev $(VENV)/.torch
 	$(BIN)/ruff format --check .
@@ -69,5 +69,5 @@ $(VENV)/.torch: | $(VENV)/.dev
 $(VENV)/.browser: | $(VENV)/bin/python
 	@tests/install chromium $@
 
-$(VENV)/.servers: | $(VENV)/bin/python
+$(VENV)/.servers: tests/install | $(VENV)/bin/python
 	@tests/install servers $@
