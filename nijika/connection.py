@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import sys
 import termios
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -34,7 +35,17 @@ class Patience:
 class Connection(RequestHandler):
     """A caller's connection: a head that does not end, and output that nobody reads, end it."""
 
-    __slots__ = ("_delivery", "_head_timer", "_malformed", "_patience", "_socket", "_unread", "_write_timer")
+    __slots__ = (
+        "_delivery",
+        "_head_timer",
+        "_is_malformed",
+        "_left",
+        "_malformed",
+        "_patience",
+        "_socket",
+        "_unread",
+        "_write_timer",
+    )
 
     def __init__(
         self,
@@ -47,6 +58,8 @@ class Connection(RequestHandler):
         super().__init__(server, loop=loop, **settings)  # type: ignore[arg-type] # aiohttp's own, as they are
         self._patience = patience
         self._malformed = malformed
+        self._is_malformed = False
+        self._left = asyncio.Event()
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._socket: asyncio.Transport | None = None
@@ -62,6 +75,7 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """No timer outlives its connection, and no work that nobody pays for."""
+        self._left.set()
         self._delivery.end(exc)
         self._stop_head_timer()
         self._stop_write_timer()
@@ -81,10 +95,14 @@ class Connection(RequestHandler):
         response, has_left = await super().finish_response(request, resp, start_time)
         if DELIVERED in request:
             request[DELIVERED](not has_left and await self._delivery.arrives(self._patience.write))
+        if self._is_malformed and not has_left:
+            await self._linger()
         return response, has_left
 
     def data_received(self, data: bytes) -> None:
-        """From its first byte, a request head has `head` seconds."""
+        """From its first byte, a request head has `head` seconds; what comes behind no HTTP is thrown away."""
+        if self._is_malformed:
+            return
         super().data_received(data)
         self._notice_broken_body()
         waiter = self._waiter
@@ -125,7 +143,19 @@ class Connection(RequestHandler):
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return super().handle_error(request, status, exc, None)
         self._malformed.note(request.remote, exc)
+        self._is_malformed = True
         return _plain(BadRequest())
+
+    async def _linger(self) -> None:
+        """Who still sends shall see the answer: a close resets the connection then, which may wipe the answer out.
+
+        A proxy in front would take that for a failure of this gateway, and leave it out for a while.
+        """
+        assert self._socket is not None
+        self._socket.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._lingering_time):
+                await self._left.wait()
 
     def _head_is_late(self) -> None:
         self._head_timer = None

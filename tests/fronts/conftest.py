@@ -26,7 +26,15 @@ use = "api_key"
 [[middlewares]]
 use = "pricing"
 """
-CANCELLED = """
+MORE_ROUTES = """
+[upstreams.slow]
+urls = ["{url}"]
+first_byte_seconds = 0.2
+[[routes]]
+use = "proxy"
+path = "/slow"
+upstream = "slow"
+price = "1"
 [[routes]]
 use = "proxy"
 path = "/api/cancel"
@@ -45,10 +53,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 @pytest.fixture
 async def gateway(start: Start, upstream: Upstream) -> AsyncIterator[Gateway]:
     """The gateway of the root's fixture, with a front that it trusts."""
-    table = upstream_table(upstream.url, settings="first_byte_seconds = 20")
-    async with start(
-        configuration(table, server="drain_seconds = 2", chain=CHAIN, routes=ROUTES + CANCELLED)
-    ) as gateway:
+    routes = ROUTES + MORE_ROUTES.format(url=upstream.url)
+    text = configuration(upstream_table(upstream.url), server="drain_seconds = 2", chain=CHAIN, routes=routes)
+    async with start(text) as gateway:
         yield gateway
 
 

@@ -39,6 +39,18 @@ async def test_a_malformed_request_is_refused_and_reaches_no_worker(
     assert (await customer.settled())["available"] == "100"
 
 
+async def test_who_sends_on_behind_a_malformed_head_is_told_so_before_the_connection_ends(gateway: Gateway) -> None:
+    """A reset would wipe the answer out; a proxy in front takes that for the gateway's failure, and leaves it out."""
+    async with raw.connect(gateway.url) as client:
+        await client.send(b"POST /free/x HTTP/1.1\r\nHost: x\r\nX : y\r\nContent-Length: 8000000\r\n\r\n")
+        for _ in range(30):
+            await client.send(b"x" * 100_000)
+        reply = await client.reply()
+
+        assert (reply.status, reply.ending) == (400, "length")
+        assert await client.closed()
+
+
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=str)
 async def test_each_spelling_of_a_priced_path_is_refused_or_priced(
     gateway: Gateway, customer: Customer, upstream: Upstream, spelling: Spelling
