@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +12,7 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 CALL_SECONDS = 0.25
+TICKS = 5  # of equal length, in which that time passes
 CONNECTIONS_MAX = 32
 
 log = logging.getLogger("nijika.limits")
@@ -31,6 +34,7 @@ class Remote:
         )
         self._gate = asyncio.Semaphore(CONNECTIONS_MAX)
         self._lost_at: float | None = None
+        self._heard_at = 0.0
         place = urlsplit(url)
         self._place = f"{place.hostname}:{place.port or 6379}"
 
@@ -69,12 +73,17 @@ class Remote:
         await self._client.aclose()
 
     async def _ask(self, script: AsyncScript, key: str, *arguments: str | int) -> Any:
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(CALL_SECONDS):
-                return await script(keys=[key], args=arguments)
+            async with _patience():
+                answer = await script(keys=[key], args=arguments)
         except Exception as error:  # whatever the client makes of it, Redis did not answer
-            self._lose(error)
+            # Where others were answered meanwhile, only this answer was lost.
+            if not isinstance(error, TimeoutError) or self._heard_at < began:
+                self._lose(error)
             return None
+        self._heard_at = time.monotonic()
+        return answer
 
     def _lose(self, error: Exception) -> None:
         if self.away:
@@ -82,3 +91,28 @@ class Remote:
         self._lost_at = time.monotonic()
         reason = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
         log.warning("the Redis of the limits (%s) is away, on_outage says what happens: %s", self._place, reason)
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """TimeoutError when the block takes longer than CALL_SECONDS, in which this loop was running.
+
+    When the loop was late itself, the answer may be there, unread. So the time is counted in ticks: one that is late is
+    one tick all the same.
+    """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+    async with asyncio.timeout(None) as limit:
+
+        def tick(left: int) -> None:
+            nonlocal timer
+            if left:
+                timer = loop.call_later(CALL_SECONDS / TICKS, tick, left - 1)
+            else:
+                limit.reschedule(loop.time())
+
+        timer = loop.call_later(CALL_SECONDS / TICKS, tick, TICKS - 1)
+        try:
+            yield
+        finally:
+            timer.cancel()

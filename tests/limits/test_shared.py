@@ -8,16 +8,19 @@ import asyncio
 import itertools
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 
 from nijika.limits.gcra import Decision, Memory, Rate
-from nijika.limits.remote import CONNECTIONS_MAX, Remote
+from nijika.limits.remote import CALL_SECONDS, CONNECTIONS_MAX, Remote
 from nijika.limits.shared import Shared
 from tests.peers.patience import within
 from tests.redis import RedisServer
@@ -343,6 +346,39 @@ class TestOutage:
         (said,) = [record.getMessage() for record in caplog.records if record.name == "nijika.limits"]
         assert said.endswith("is away, on_outage says what happens: no answer in time")
 
+    @pytest.mark.parametrize("moment", range(6))
+    async def test_a_pause_of_our_own_is_no_outage(self, redis_server: RedisServer, moment: int) -> None:
+        async with Shared(redis_server.url, retry_seconds=3600) as shared:
+            calls = [asyncio.create_task(shared.take("/", SLOW, f"caller {number}")) for number in range(3)]
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            time.sleep(2 * CALL_SECONDS)  # noqa: ASYNC251 (somebody keeps the loop from running)
+            decisions = await asyncio.gather(*calls)
+
+            assert None not in decisions
+            assert not shared.away
+
+    async def test_one_late_answer_among_others_is_no_outage(self, redis_server: RedisServer) -> None:
+        remote = Remote(redis_server.url)
+        script = remote.script("return 1")
+        late = asyncio.create_task(remote.ask(cast("AsyncScript", never), "key"))
+        others = []
+        while not late.done():
+            others.append(await remote.ask(script, "key"))
+
+        assert late.result() is None
+        assert set(others) == {1}
+        assert not remote.away
+        await remote.close()
+
+    async def test_a_late_answer_of_which_there_are_no_others_is_an_outage(self, redis_server: RedisServer) -> None:
+        remote = Remote(redis_server.url)
+        await remote.ask(remote.script("return 1"), "key")
+
+        assert await remote.ask(cast("AsyncScript", never), "key") is None
+        assert remote.away
+        await remote.close()
+
     async def test_it_is_told_once_that_it_went_and_once_that_it_is_back(
         self, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -407,6 +443,11 @@ class TestOutage:
 
         assert decision is not None
         assert "away" not in caplog.text
+
+
+async def never(**_: Any) -> None:
+    """A script whose answer is lost."""
+    await asyncio.Event().wait()
 
 
 @contextmanager
