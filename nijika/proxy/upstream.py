@@ -152,8 +152,8 @@ class Upstream:
         return Visit(place)
 
     def _serve_in(self, seconds: float) -> None:
-        """A millisecond later, since timers may be early by the clock's resolution."""
-        asyncio.get_running_loop().call_later(seconds + 0.001, self._queue.serve)
+        """A rest that ends is looked at a millisecond later: timers may be early by the clock's resolution."""
+        asyncio.get_running_loop().call_later(seconds and seconds + 0.001, self._queue.serve)
 
 
 def milliseconds_since(began: float) -> str:

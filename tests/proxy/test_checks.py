@@ -47,7 +47,7 @@ async def test_an_address_that_fails_its_checks_is_passed_over_until_it_is_well(
 
 
 async def test_one_check_that_is_lost_sends_nobody_to_rest(start: Start, upstream: Upstream) -> None:
-    lost = [faults.reset(), GOOD] * 3
+    lost = [answers.failed(500), GOOD] * 3
     upstream.plan("/health", *lost)
     async with start(configuration(table("worker", upstream.url, settings=CHECK))) as gateway:
         await upstream.request(len(lost) + 1)

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from nijika.errors import UpstreamUnavailable
 from nijika.proxy.place import Place, Visit
 from nijika.proxy.unsent import Unsent
-from nijika.proxy.upstream import Pace, Room, Upstream
+from nijika.proxy.upstream import Pace, Rest, Room, Upstream
 from tests.peers.patience import within
 
 URLS = ("http://a", "http://b")
@@ -55,16 +55,13 @@ class Crowd(RuleBasedStateMachine):
     def begin(self) -> None:
         self.loop = asyncio.new_event_loop()
         room = Room(CALLS, wait_seconds=1e6, waiting_max=WAITING_MAX)
-        self.upstream = Upstream("worker", URLS, room=room)
+        self.upstream = Upstream("worker", URLS, room=room, rest=Rest(5, 3600, 3600))
         self.calls: list[Call] = []
 
-    def turn(self, times: int = 1) -> None:
-        """Let whoever can run, `times` times."""
-        for _ in range(times):
-            self.loop.run_until_complete(asyncio.sleep(0))
-
     def settle(self) -> None:
-        self.turn(12)
+        """Let all run who can."""
+        for _ in range(6):
+            self.loop.run_until_complete(asyncio.sleep(0))
 
     def drawn(self, data: st.DataObject, calls: list[Call]) -> Call:
         return calls[data.draw(st.integers(0, len(calls) - 1))]
@@ -112,9 +109,15 @@ class Crowd(RuleBasedStateMachine):
     @rule(data=st.data(), turns=st.integers(0, 4))
     def give_up_while_it_is_being_let_in(self, data: st.DataObject, turns: int) -> None:
         first = self.waiting[0]
-        self._end(self.drawn(data, self.under_way), fails=False)
-        self.turn(turns)
-        first.task.cancel()
+        ended = self.drawn(data, self.under_way)
+
+        async def end_and_give_up() -> None:
+            self._end(ended, fails=False)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            first.task.cancel()
+
+        self.loop.run_until_complete(end_and_give_up())
         self.settle()
 
     @precondition(lambda self: self.under_way)
@@ -163,6 +166,8 @@ class Crowd(RuleBasedStateMachine):
         assert not [call for call in self.waiting for place in well if place not in call.tried]
 
     def teardown(self) -> None:
+        if not hasattr(self, "loop"):
+            return  # it was not begun
         for call in self.calls:
             call.task.cancel()
         self.settle()
