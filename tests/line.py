@@ -16,11 +16,14 @@ class Line:
         self.url = ""
         self.held_bytes = 0
         """What PostgreSQL said and nobody heard yet."""
+        self.refused = 0
+        """Tries to connect while the line was cut."""
         self._socket = f"{parse_qs(behind.query)['host'][0]}/.s.PGSQL.5432"
         self._place = f"{behind.username}@127.0.0.1:{{}}{behind.path}"
         self._server: asyncio.Server | None = None
         self._port = 0
         self._calls: dict[asyncio.Task[None], asyncio.Event] = {}
+        self._is_cut = False
 
     async def open(self) -> None:
         """Let connections through."""
@@ -29,13 +32,22 @@ class Line:
         self.url = f"postgresql://{self._place.format(self._port)}"
 
     async def close(self) -> None:
-        """Cut the connections that there are, and refuse others."""
+        """Cut the connections that there are, and listen for no others."""
         assert self._server is not None
         self._server.close()
+        await self.cut()
+
+    async def cut(self) -> None:
+        """Cut the connections that there are, and hang up on others."""
+        self._is_cut = True
         for call in self._calls:
             call.cancel()
         if self._calls:
             await asyncio.wait(self._calls)
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._is_cut = False
 
     def hold(self) -> None:
         """On the connections that there are, nothing that PostgreSQL says arrives."""
@@ -55,6 +67,10 @@ class Line:
                 await asyncio.sleep(0.005)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            self.refused += 1
+            writer.close()
+            return
         call = asyncio.current_task()
         assert call is not None
         flows = self._calls[call] = asyncio.Event()

@@ -63,11 +63,12 @@ class Listener:
                 # A peer that vanished without a word is found out by this alone.
                 await connection.execute("SELECT 1")
                 self._pause = PAUSE_SECONDS
-        except Exception:
-            connection.terminate()
+        except asyncio.CancelledError:
+            with suppress(Exception):  # an error here would take the place of the cancellation
+                await connection.close(timeout=CLOSE_SECONDS)
             raise
         finally:
-            await connection.close(timeout=CLOSE_SECONDS)
+            connection.terminate()
 
     def _begin(self) -> None:
         """What was told before is lost."""

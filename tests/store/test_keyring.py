@@ -199,11 +199,12 @@ async def test_when_there_are_too_many_the_longest_known_goes_first(
 
 
 async def test_what_is_too_old_takes_no_room(ring: Ring) -> None:
-    for _ in range(5):
-        await ring.knows(await ring.make())
+    texts = [await ring.make() for _ in range(5)]
+    for text in texts:
+        await ring.knows(text)
     ring.now += LIFE_SECONDS
 
-    await ring.knows(await ring.make())
+    await ring.knows(texts[0])
 
     assert len(ring.keyring) == 1
 
@@ -225,13 +226,13 @@ async def test_while_the_database_is_away_a_look_up_waits_and_all_who_wait_share
     ring: Ring, caplog: pytest.LogCaptureFixture
 ) -> None:
     texts = [await ring.make() for _ in range(3)]
-    await ring.line.close()
+    await ring.line.cut()
     asking = [ring.ask(text) for text in texts for _ in range(300)]
     async with asyncio.timeout(10):
-        while "keys cannot be looked up" not in caplog.text:
+        while ring.line.refused < 3:
             await asyncio.sleep(0.01)
 
-    await ring.line.open()
+    ring.line.mend()
 
     assert await asyncio.gather(*asking) == [True] * 900
     assert [record.levelno for record in caplog.records if record.name == "nijika.store"] == [logging.ERROR]
@@ -242,11 +243,11 @@ async def test_who_has_waited_long_enough_is_told_of_the_outage_and_never_of_a_w
 ) -> None:
     monkeypatch.setattr(keyring, "RETRY_SECONDS", 0.2)
     key = await ring.make()
-    await ring.line.close()
+    await ring.line.cut()
 
     with pytest.raises(LedgerUnavailable):
         await ring.knows(key)
-    await ring.line.open()
+    ring.line.mend()
     monkeypatch.undo()
 
     assert await ring.knows(key)

@@ -172,11 +172,11 @@ async def test_what_happened_while_nothing_was_heard_is_made_good(
 ) -> None:
     key = await ring.make()
     await ring.knows(key)
-    await line.close()
+    await line.cut()
     await ring.revoke(key)
     meanwhile = await ring.knows(key)
 
-    await line.open()
+    line.mend()
 
     await refused(ring, key)
     assert meanwhile
@@ -184,24 +184,15 @@ async def test_what_happened_while_nothing_was_heard_is_made_good(
 
 
 async def test_an_outage_is_one_line_in_the_log_however_often_it_is_tried(
-    ring: Ring, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    line: Line, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "PAUSE_SECONDS_MAX", 0.02)
-    tries = 0
-
-    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal tries
-        tries += 1
-        writer.close()
+    await line.cut()
 
     async def has_tried() -> bool:
-        return tries > 5
+        return line.refused > 5
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with working(Listener(f"postgresql://nijika@127.0.0.1:{port}/nijika", ring.keyring)):
-            await until(has_tried)
-
+    await until(has_tried)
     assert len(told(caplog)) == 1
 
 
@@ -229,3 +220,18 @@ async def test_it_ends_without_a_trace(database: str, ring: Ring) -> None:
         return not await listening(ring)
 
     await until(is_gone)
+
+
+async def test_it_ends_also_when_its_connection_is_dead(
+    database: str, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "CLOSE_SECONDS", 0.05)
+    async with line_to(database) as line:
+        task = asyncio.create_task(Listener(line.url, ring.keyring).run())
+        await until(lambda: listening(ring))
+        line.hold()
+
+        task.cancel()
+        await asyncio.wait([task], timeout=15)
+
+        assert task.cancelled()
