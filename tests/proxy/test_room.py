@@ -41,6 +41,8 @@ async def test_each_address_has_at_most_its_number_and_the_others_wait_for_it(st
             customer = await gateway.customer()
             calls = [asyncio.create_task(paid(customer)) for _ in range(10)]
             await waiting(gateway, 6)
+            for each in (upstream, second):
+                await each.request(2)  # to have a place is not to have arrived
 
             under_way = [place.in_flight for place in places(gateway)]
             seen = len(upstream.seen) + len(second.seen)
