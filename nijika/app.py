@@ -128,13 +128,13 @@ async def _endpoint(request: web.Request) -> web.StreamResponse:
     route = request[MATCH].route
     if route.continues:
         return await route.handler(request)
+    bytes_max, seconds = route.body_bytes_max, request.app[BODY_SECONDS]
     if FINGERPRINT in request:
-        bytes_max, seconds = route.body_bytes_max, request.app[BODY_SECONDS]
         reader = request[FINGERPRINT]
         await gathered(request, Inbound(request, bytes_max=bytes_max, seconds=seconds, keeps=False, reader=reader))
         return await route.handler(request)
     await say_continue(request)
-    async with watched(request, request.app[BODY_SECONDS]):
+    async with watched(request, bytes_max=bytes_max, seconds=seconds):
         return await route.handler(request)
 
 

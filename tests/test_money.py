@@ -504,10 +504,27 @@ async def test_a_chunked_body_beyond_a_plugins_bound_is_413(paint: Gateway) -> N
             yield b"x" * 1_000_000
 
     async with paint.session.post("/api/paint?size=1", data=body(), headers=customer.fields) as answer:
-        await answer.read()
+        problem = await answer.json(content_type=None)
 
-    assert answer.status == 413
+    assert (answer.status, problem["code"], problem["bytes_max"]) == (413, "body-too-large", 5_000_000)
     assert (await customer.settled())["spent"] == "0"
+
+
+async def test_a_broken_body_that_a_plugin_gathers_is_the_callers_mistake(paint: Gateway) -> None:
+    customer = await paint.customer()
+    head = (
+        f"POST /api/paint?size=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {customer.key}\r\nExpect: 100-continue\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n"
+    )
+
+    async with raw.connect(paint.url) as client:
+        await client.send(head.encode())
+        invitation = await client.head()
+        reply = await client.ask(b"5\r\nhello\r\nno size\r\n")
+
+    assert invitation.status == 100
+    assert (reply.status, reply.json()["code"]) == (400, "bad-request")
+    assert (await customer.settled())["available"] == "100"
 
 
 async def test_a_plugin_that_gathers_a_stalled_body_holds_nothing_for_long(start: Start) -> None:

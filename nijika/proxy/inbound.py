@@ -143,7 +143,7 @@ class Inbound:
         except TimeoutError:
             raise RequestTimeout from None
         except RequestPayloadError as error:
-            raise BadRequest("The body does not follow HTTP/1.1 (RFC 9112).") from error
+            raise _broken() from error
         except (ConnectionError, OSError, asyncio.IncompleteReadError) as error:
             raise CallerGone from error
         finally:
@@ -180,16 +180,21 @@ class Inbound:
 
 
 @asynccontextmanager
-async def watched(request: web.Request, seconds: float) -> AsyncIterator[None]:
-    """While the block gathers the body by itself, that must make the same progress: else RequestTimeout out of it."""
-    if request.content.is_eof():
-        yield
-        return
-    watch = asyncio.create_task(_watch(request.content, seconds))
+async def watched(request: web.Request, *, bytes_max: int, seconds: float) -> AsyncIterator[None]:
+    """While the block gathers the body by itself, that must make the same progress: else RequestTimeout out of it.
+
+    BodyTooLarge and BadRequest stand for what aiohttp raises when it is read.
+    """
+    watch = None if request.content.is_eof() else asyncio.create_task(_watch(request.content, seconds))
     try:
         yield
+    except web.HTTPRequestEntityTooLarge as error:
+        raise BodyTooLarge(bytes_max) from error
+    except RequestPayloadError as error:
+        raise _broken() from error
     finally:
-        watch.cancel()
+        if watch is not None:
+            watch.cancel()
 
 
 async def _watch(content: StreamReader, seconds: float) -> None:
@@ -200,6 +205,10 @@ async def _watch(content: StreamReader, seconds: float) -> None:
         if is_awaited and content.total_bytes - before < PROGRESS_BYTES:
             content.set_exception(RequestTimeout())
             return
+
+
+def _broken() -> BadRequest:
+    return BadRequest("The body does not follow HTTP/1.1 (RFC 9112).")
 
 
 async def say_continue(request: web.Request) -> None:
