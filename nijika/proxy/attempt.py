@@ -23,7 +23,9 @@ HOPS_MAX = 20
 
 log = logging.getLogger("nijika.upstream")
 
+_CONDITIONAL = {hdrs.METH_GET, hdrs.METH_HEAD}  # 304 answers no other (RFC 9110, 15.4.5)
 _SEE_OTHER = 303
+_NOT_MODIFIED = 304
 _TOO_MANY_REQUESTS = 429
 _SERVICE_UNAVAILABLE = 503
 _GATEWAY_TIMEOUT = 504
@@ -115,16 +117,17 @@ def _within(place: Place, answer: aiohttp.ClientResponse) -> URL:
     return url
 
 
-def refuse_failures(answer: aiohttp.ClientResponse) -> None:
+def refuse_failures(answer: aiohttp.ClientResponse, method: str) -> None:
     """The body of a failure stays here: it may tell secrets, and the caller pays nothing."""
     status = answer.status
+    is_redirect = 300 <= status < 400 and (status != _NOT_MODIFIED or method not in _CONDITIONAL)  # noqa: PLR2004 (3xx)
     if not 200 <= status < 600 or answer.headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":  # noqa: PLR2004
         raise UpstreamFailed
     if status in {_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE}:
         raise UpstreamUnavailable(_retry_after(answer))
     if status == _GATEWAY_TIMEOUT:
         raise UpstreamTimeout
-    if status >= 500 or (300 <= status < 400 and status != 304) or status in UNAUTHORIZED:  # noqa: PLR2004 (classes of status)
+    if status >= 500 or is_redirect or status in UNAUTHORIZED:  # noqa: PLR2004 (5xx)
         raise UpstreamFailed
 
 

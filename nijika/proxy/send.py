@@ -50,7 +50,7 @@ async def _answer_at(upstream: Upstream, outbound: Outbound, has_left: Callable[
         answer = await follow(upstream, place, answer, patience)
         stack.callback(answer.close)
         try:
-            refuse_failures(answer)
+            refuse_failures(answer, outbound.method)
         except Problem:
             log.warning("upstream %s: answered %d", upstream.name, answer.status)
             raise

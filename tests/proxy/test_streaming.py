@@ -195,6 +195,15 @@ async def test_an_answer_that_has_no_body_stays_without(gateway: Gateway, upstre
     assert second.body == b"next"
 
 
+async def test_nothing_has_changed_is_no_answer_to_a_post(gateway: Gateway, upstream: Upstream) -> None:
+    upstream.plan("*", answers.answer(304))
+
+    async with gateway.session.post("/free/x", data=b"x") as answer:
+        problem = await answer.json(content_type=None)
+
+    assert (answer.status, problem["code"]) == (502, "upstream-failed")
+
+
 async def test_bytes_that_nobody_asked_for_reach_nobody(gateway: Gateway, upstream: Upstream) -> None:
     upstream.plan("*", faults.twice(apart=True), answers.answer(200, b"right"))
 
