@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nijika import credits, oversight, request_id
 from nijika.database import Connection, connected
@@ -26,8 +26,18 @@ from nijika.store.topups import TopUp
 
 JSON = "application/json"
 BODY_BYTES_MAX = 16_384
+FLOAT_EXACT_MAX = 2.0**53
 
 _LIKE = '{"id": "pi_17", "account": 1, "amount": "25", "reason": "Payment pi_17"}.'
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 17.0 is 17. Beyond 2^53 it could be another one, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() and value < FLOAT_EXACT_MAX else value
+
+
+# What `credits.parse` takes, but zero: as a pattern that only readers of the document need.
+_AMOUNT = r"^-?(?!0+(\.0+)?$)(0?[0-9]{1,12}(\.[0-9]{1,6})?|1000000000000(\.0{1,6})?)$"
 
 
 class TopUpRequest(BaseModel):
@@ -39,8 +49,19 @@ class TopUpRequest(BaseModel):
         str,
         Field(pattern=r"^[ -~]{1,255}$", description="Your own id of the payment, for which credit is given once."),
     ]
-    account: Annotated[int, Field(gt=0, le=2**63 - 1, description="The account, as `/api/account` calls it.")]
-    amount: Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]{1,6})?$", description="Credits, as decimal text.")]
+    account: Annotated[
+        int,
+        Field(gt=0, le=2**63 - 1, description="The account, as `/api/account` calls it."),
+        BeforeValidator(_whole),
+    ]
+    amount: Annotated[
+        str,
+        Field(
+            pattern=r"^-?[0-9]+(\.[0-9]{1,6})?$",
+            description="Credits, as decimal text; not 0.",
+            json_schema_extra={"pattern": _AMOUNT},
+        ),
+    ]
     reason: Annotated[
         str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$", description="What the account's owner reads of it.")
     ]

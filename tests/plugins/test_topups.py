@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -200,3 +201,41 @@ async def test_the_reference_says_what_is_asked_for(gateway: Gateway) -> None:
     }
     assert document["components"]["schemas"]["TopUpRequest"]["required"] == ["id", "account", "amount", "reason"]
     assert {"400", "401", "403", "404", "409"} <= operation["responses"].keys()
+
+
+async def test_an_account_may_be_written_as_json_writes_numbers_elsewhere(
+    operator: Customer, customer: Customer
+) -> None:
+    body = json.dumps(asked(customer)).replace(f'"account": {customer.account}', f'"account": {customer.account}.0')
+
+    async with operator.gateway.session.post(
+        PATH, data=body, headers={**operator.fields, "Content-Type": "application/json"}
+    ) as answer:
+        given = await answer.json(content_type=None)
+
+    assert (answer.status, given.get("account")) == (200, customer.account)
+
+
+@pytest.mark.parametrize("account", [17.5, "17", True, 2.0**60, 0, -1, None])
+async def test_what_is_no_account_gets_no_credit(gateway: Gateway, operator: Customer, account: object) -> None:
+    status, answer = await ask(operator, {"id": "a", "account": account, "amount": "1", "reason": "r"})
+
+    assert (status, answer["code"]) == (400, "bad-parameter")
+
+
+async def test_the_reference_tells_exactly_which_amounts_are_taken(
+    gateway: Gateway, operator: Customer, customer: Customer
+) -> None:
+    async with gateway.session.get("/openapi.json") as answer:
+        fields = (await answer.json())["components"]["schemas"]["TopUpRequest"]["properties"]
+
+    texts = ["1", "-1", "0.000001", "1000000000000", "0999999999999", "0", "-0.0", "1.", ".5", "1e3", "+1", "1.0000001"]
+    texts += ["1000000000001", "1000000000000.000001", "00000000000001", " 1", ""]
+    taken = {}
+    for number, text in enumerate(texts):
+        _, told = await ask(operator, asked(customer, text, f"p{number}"))
+        taken[text] = (
+            told.get("code") != "bad-parameter"
+        )  # what does not fit into this account is an amount all the same
+    assert taken == {text: bool(re.search(fields["amount"]["pattern"], text)) for text in texts}
+    assert (fields["account"]["exclusiveMinimum"], fields["account"]["maximum"]) == (0, 2**63 - 1)
