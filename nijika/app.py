@@ -35,6 +35,7 @@ from nijika.proxy.inbound import Inbound, say_continue, watched
 from nijika.proxy.upstream import Check, Pace, Rest, Room, Timing, Upstream, Wake
 from nijika.standing import Standing
 from nijika.state import (
+    ADDITIONS,
     BODY_SECONDS,
     DEMO_USER,
     FINGERPRINT,
@@ -71,6 +72,7 @@ def build(
     app[STANDING] = standing or Standing()
     app[ROUTES] = routes
     app[REFUSALS] = _refusals(chain)
+    app[ADDITIONS] = _additions(chain)
     app[VAULT] = Vault(config.server.secrets)
     app[PUBLIC_URL] = config.server.public_url.rstrip("/")
     app[SIGN_IN] = SignIn(
@@ -101,6 +103,11 @@ def _with_body(links: Sequence[Middleware]) -> list[Middleware]:
 def _refusals(chain: Sequence[Middleware]) -> Callable[[Route], list[type[Problem]]]:
     """What the chain may answer in place of a route's handler."""
     return lambda route: [problem for link in chain for problem in link.refuses(route)]
+
+
+def _additions(chain: Sequence[Middleware]) -> Callable[[Route], list[str]]:
+    """The fields that the chain puts on the answers of a route's handler."""
+    return lambda route: [name for link in chain for name in link.adds(route)]
 
 
 def _entry(chain: list[Middleware], tasks: "set[asyncio.Task[Any]]") -> MiddlewareOfAiohttp:

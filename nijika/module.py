@@ -67,6 +67,10 @@ class Middleware(Module):
         """The problems that this link may raise on a route, for the reference."""
         return ()
 
+    def adds(self, route: Route) -> tuple[str, ...]:  # noqa: ARG002 (for those who add)
+        """The fields that this link puts on each answer that comes from behind it on a route, for the reference."""
+        return ()
+
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add fields to a response whose head is about to be sent, whoever made it."""
 

@@ -155,6 +155,19 @@ def shape(path: str) -> str:
     return re.sub(r"\{[a-z_]+\}", "{}", path)
 
 
+def reaches(prefix: str, path: str) -> bool:
+    """Whether some path that a route's `path` stands for lies below `prefix`, written without its last slash."""
+    pattern = path.split("/")
+    for place, segment in enumerate(prefix.split("/")):
+        if place == len(pattern):
+            return False
+        if pattern[place] == "*":
+            return True
+        if pattern[place] != segment and not pattern[place].startswith("{"):
+            return False
+    return True
+
+
 def _is_pattern(path: str) -> bool:
     return "{" in path or path.endswith("/*")
 

@@ -39,6 +39,8 @@ from nijika.state import (
 
 MARGIN_SECONDS = 60.0  # for settling
 
+CHARGED, REMAINING = "X-Credits-Charged", "X-Credits-Remaining"
+
 _NAME = re.compile(r"[ -~]{1,255}", re.ASCII)
 
 
@@ -81,6 +83,10 @@ class Pricing(Middleware):
         """What stands in the way of a charge."""
         return () if route.price == FREE else _REFUSALS
 
+    def adds(self, route: Route) -> tuple[str, ...]:
+        """What the call cost, and what is left."""
+        return () if route.price == FREE else (CHARGED, REMAINING)
+
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell the caller what the call costs, also where the head goes out before the charge is settled."""
         bill = request.get(BILL)
@@ -92,8 +98,8 @@ class Pricing(Middleware):
         is_open = charge.state == "held"
         charged = bill.cost if is_open else charge.captured
         available = charge.available + (charge.held - charged if is_open else 0)
-        response.headers["X-Credits-Charged"] = credits.show(charged)
-        response.headers["X-Credits-Remaining"] = credits.show(available)
+        response.headers[CHARGED] = credits.show(charged)
+        response.headers[REMAINING] = credits.show(available)
 
 
 _REFUSALS = (

@@ -17,11 +17,14 @@ from nijika.limits.settings import MEMORY, PerTime, Store, per_time
 from nijika.limits.shared import CAPACITY_DAYS_MAX, Shared
 from nijika.module import Handler, Middleware, Route, Settings
 from nijika.proxy.path import canonical
+from nijika.route import reaches
 from nijika.state import CLIENT_IP, KEY, LIMIT_FIELDS, MATCH, PATH, REQUEST_ID, SHARED
 
 __all__ = ["PerTime", "RateLimit", "Rule", "bucket", "per_time"]
 
 FULL_SECONDS = 1  # when a call under way will end is not known
+
+FIELDS = ("RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 T = TypeVar("T")
 
@@ -130,10 +133,14 @@ class RateLimit(Middleware):
         return await self._fly(request, handler, shared, *bounded)
 
     def refuses(self, route: Route) -> tuple[type[Problem], ...]:
-        """Where a rule counts."""
-        if self.find(route.path) is None and _longest(self._flights, route.path) is None:
+        """Where a rule counts, be it for some of the paths that the route serves."""
+        if not any(reaches(rule.path, route.path) for rule in self.rules):
             return ()
         return (TooManyRequests, LimiterUnavailable) if self._must_know(route) else (TooManyRequests,)
+
+    def adds(self, route: Route) -> tuple[str, ...]:
+        """Where the caller stands, if a rate is counted on all of the route's paths."""
+        return () if self.find(route.path) is None else FIELDS
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell the caller where it stands."""

@@ -13,8 +13,8 @@ from nijika.module import FREE, About, Plugin, Route
 from nijika.pages import form
 from nijika.pages.form import Form
 from nijika.plugins.openapi import page
-from nijika.plugins.openapi.document import document
-from nijika.state import PUBLIC_URL, REFUSALS, ROUTES
+from nijika.plugins.openapi.document import Chain, document
+from nijika.state import ADDITIONS, PUBLIC_URL, REFUSALS, ROUTES
 
 CACHED = "public, max-age=300"
 
@@ -23,7 +23,7 @@ class Document(RootModel[dict[str, Any]]):
     """An OpenAPI document."""
 
 
-_ABOUT_DOCUMENT = About("This description, for machines", answer=Document)
+_ABOUT_DOCUMENT = About("This description, for machines", answer=Document, statuses=(200, 304))
 
 
 class OpenApi(Plugin):
@@ -51,7 +51,8 @@ class OpenApi(Plugin):
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         """Routes do not change while the gateway runs."""
         routes = app[ROUTES]
-        made = document(routes, app[REFUSALS], url=app[PUBLIC_URL], title=self.title, version=self.version)
+        chain = Chain(app[REFUSALS], app[ADDITIONS])
+        made = document(routes, chain, url=app[PUBLIC_URL], title=self.title, version=self.version)
         self._document.update(made)
         yield
 

@@ -1,7 +1,7 @@
 """The document as a whole. Source: OpenAPI 3.1.1 (spec.openapis.org/oas/v3.1.1)."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
@@ -24,10 +24,15 @@ TAGS = {
 _MODE: JsonSchemaMode = "serialization"
 
 
-def document(
-    routes: Iterable[Route], refusals: Callable[[Route], list[type[Problem]]], *, url: str, title: str, version: str
-) -> dict[str, Any]:
-    """The document of all routes that programs call; `refusals` gives what the chain may answer on a route."""
+class Chain(NamedTuple):
+    """What the links of the chain say of a route: what they may answer in its place, and what they put on answers."""
+
+    refuses: Callable[[Route], list[type[Problem]]]
+    adds: Callable[[Route], list[str]]
+
+
+def document(routes: Iterable[Route], chain: Chain, *, url: str, title: str, version: str) -> dict[str, Any]:
+    """The document of all routes that programs call."""
     listed = [(route, route.about) for route in routes if route.who == "anyone" and route.about is not None]
     told = {model for _, about in listed for model in (about.asks, about.answer) if model is not None}
     references, schemas = _schemas(told)
@@ -36,7 +41,7 @@ def document(
         "info": {"title": title, "version": version, "description": PREFACE},
         "servers": [{"url": url}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
-        "paths": _paths(listed, refusals, references),
+        "paths": _paths(listed, chain, references),
         "components": {
             "securitySchemes": SECURITY_SCHEMES,
             "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY},
@@ -47,9 +52,7 @@ def document(
 
 
 def _paths(
-    listed: list[tuple[Route, About]],
-    refusals: Callable[[Route], list[type[Problem]]],
-    references: dict[type[BaseModel], dict[str, Any]],
+    listed: list[tuple[Route, About]], chain: Chain, references: dict[type[BaseModel], dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """Two paths that differ only in the names of their variables are one path here."""
     paths: dict[str, dict[str, Any]] = {}
@@ -58,7 +61,8 @@ def _paths(
     for route, about in listed:
         path = spellings.setdefault(shape(route.path), template(route.path))
         asks, answer = (references[model] if model else None for model in (about.asks, about.answer))
-        described = Described(route, about, path, asks, answer, [*refusals(route), *about.problems])
+        may_go_wrong = [*chain.refuses(route), *about.problems]
+        described = Described(route, about, path, asks, answer, may_go_wrong, chain.adds(route))
         for method in route.methods:
             made = operation(described, method, tag=_tag(route))
             made["operationId"] = _unique(made["operationId"], ids)
@@ -98,7 +102,8 @@ PREFACE = (
     "anything fails: a call that fails costs nothing. `X-Credits-Charged` tells what a call cost, "
     "`X-Credits-Remaining` what is left.\n\n"
     "Whatever goes wrong is told in one form, `application/problem+json` (RFC 9457): `code` is for programs, "
-    "`detail` for people, and `request_id` is what the operator asks for."
+    "`detail` for people, and `request_id` is what the operator asks for. A browser, which asks for `text/html`, is "
+    "shown a page with the same status in its place."
 )
 
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
@@ -112,5 +117,5 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "required": False,
     "description": "A text of your own. Calls with the same one are attempts at one call, which is paid for once, "
     "for 24 hours.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }

@@ -8,21 +8,64 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
+from aiohttp import hdrs
+
 from nijika import credits
 from nijika.about import About, Parameter
 from nijika.errors import Problem
 from nijika.module import FREE, Price, Route
 from nijika.pages import offer
 from nijika.plugins.openapi import fields, problems
+from nijika.plugins.openapi.problems import ANY
 from nijika.route import BODY_METHODS
 
-REST = Parameter("rest", "The rest of the path; it may hold slashes.", {"type": "string"})
-ANY: dict[str, Any] = {"*/*": {"schema": {}}}
+BODYLESS = {"204": "It is done, and there is nothing to tell.", "304": "Nothing has changed since the last answer."}
+
+# What a path may hold (proxy/path.py), before it is escaped.
+_SEGMENT = r"(?!\.{1,2}(?:/|$))[^\u0000-\u001f\u007f/\\;]+"
+SEGMENT = {"type": "string", "pattern": f"^{_SEGMENT}$"}
+REST = Parameter(
+    "rest",
+    "The rest of the path; it may hold slashes, which stand there plainly.",
+    {"type": "string", "pattern": f"^{_SEGMENT}(?:/{_SEGMENT})*/?$"},
+)
+
+
+PICTURE: dict[str, Any] = {
+    "image/*": {"schema": {}},
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "required": ["image"],
+            "properties": {
+                "image": {
+                    "description": "The picture.",
+                    "type": "string",
+                    "contentMediaType": "application/octet-stream",
+                    "minLength": 1,
+                }
+            },
+        }
+    },
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["url"],
+            "properties": {
+                "url": {"description": "Where the worker finds the picture.", "type": "string", "format": "uri"}
+            },
+        }
+    },
+}
+"""How nijika's own worker takes a picture; options may stand in the query (docs/worker.md)."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """A route with all that is known of it; `asks` and `answer` refer to the schemas of what is JSON of both bodies."""
+    """A route with all that is known of it; `asks` and `answer` refer to the schemas of what is JSON of both bodies.
+
+    `problems` are its own and those of the chain, `added` the fields that the chain puts on its answers.
+    """
 
     route: Route
     about: About
@@ -30,6 +73,7 @@ class Described:
     asks: dict[str, Any] | None
     answer: dict[str, Any] | None
     problems: list[type[Problem]]
+    added: list[str]
 
 
 def template(path: str) -> str:
@@ -47,7 +91,7 @@ def operation(it: Described, method: str, *, tag: str) -> dict[str, Any]:
         "description": _description(it),
         "security": [{"ApiKey": []}, {"Bearer": []}] if route.needs_key else [],
         "parameters": _parameters(it),
-        "responses": _responses(it),
+        "responses": _responses(it, method),
         "x-price": price(route.price),
         "x-route": route.name,
     }
@@ -65,28 +109,12 @@ def price(price: Price) -> dict[str, Any]:
 def body(it: Described) -> dict[str, Any]:
     """What may be sent, by media type."""
     kinds = it.route.content_types
-    formats = offer.PICTURES.get(it.route.target or "")
     if it.asks is not None:
         return {kind: {"schema": it.asks} for kind in kinds}
-    if formats is None:
+    if it.route.target not in offer.PICTURES:
         return {kind: {"schema": {}} for kind in kinds} or ANY
-    pictures = _pictures(formats)
-    taken = {kind: media for kind, media in pictures.items() if any(fnmatchcase(kind, accepted) for accepted in kinds)}
-    return taken or ({kind: {"schema": {}} for kind in kinds} if kinds else pictures)
-
-
-def _pictures(formats: tuple[str, ...]) -> dict[str, Any]:
-    """How nijika's own worker takes a picture (docs/worker.md)."""
-    image = {"description": "The picture.", "type": "string", "contentMediaType": "application/octet-stream"}
-    url = {"description": "Where the worker finds the picture.", "type": "string", "format": "uri"}
-    format = {"format": _format(formats)}  # noqa: A001 (the option's name)
-    return {
-        "image/*": {"schema": {}},
-        "multipart/form-data": {
-            "schema": {"type": "object", "required": ["image"], "properties": {"image": image, **format}}
-        },
-        "application/json": {"schema": {"type": "object", "required": ["url"], "properties": {"url": url, **format}}},
-    }
+    taken = {kind: media for kind, media in PICTURE.items() if any(fnmatchcase(kind, accepted) for accepted in kinds)}
+    return taken or ({kind: {"schema": {}} for kind in kinds} if kinds else PICTURE)
 
 
 def _format(formats: tuple[str, ...]) -> dict[str, Any]:
@@ -106,7 +134,7 @@ def _description(it: Described) -> str:
 def _parameters(it: Described) -> list[dict[str, Any]]:
     known = {parameter.name: parameter for parameter in (*it.about.parameters, REST)}
     names = re.findall(r"\{([a-z_]+)\}", it.path)
-    in_path = [known.get(name, Parameter(name, "", {"type": "string"})) for name in names]
+    in_path = [known.get(name, Parameter(name, "", SEGMENT)) for name in names]
     in_query = [parameter for parameter in it.about.parameters if parameter.name not in names]
     formats = offer.PICTURES.get(it.route.target or "", ())
     if len(formats) > 1:
@@ -128,10 +156,12 @@ def _parameter(parameter: Parameter, where: str) -> dict[str, Any]:
     }
 
 
-def _responses(it: Described) -> dict[str, Any]:
+def _responses(it: Described, method: str) -> dict[str, Any]:
     """A status of success that a problem has, too, is told as the success."""
-    successes = _successes(it)
-    refusals = problems.responses(it.problems, refusal=_refusal(it.route))
+    successes = {status: _success(it, status) for status in _statuses(it, method)}
+    refusals = problems.responses(
+        it.problems, added=it.added, refusal=_refusal(it.route), is_ours=it.route.renders is None
+    )
     return {**successes, **{status: refusal for status, refusal in refusals.items() if status not in successes}}
 
 
@@ -143,19 +173,28 @@ def _refusal(route: Route) -> dict[str, Any] | None:
     return ANY
 
 
-def _successes(it: Described) -> dict[str, Any]:
-    formats = offer.PICTURES.get(it.route.target or "")
-    headers = fields.of_success(it.route, it.problems)
+def _statuses(it: Described, method: str) -> list[str]:
+    """Those of a success; who answers any bytes may have none, and a worker may answer a condition by 304."""
     if it.answer is not None:
-        content = {"application/json": {"schema": it.answer}}
-        return {str(status): _success(content, headers) for status in it.about.statuses}
-    if formats is None:
-        return {"2XX": _success(ANY, headers)}
-    return {"200": _success({f"image/{name}": {"schema": {}} for name in formats}, headers)}
+        return [str(status) for status in it.about.statuses]
+    if it.route.target in offer.PICTURES:
+        return ["200"]
+    is_conditional = it.route.upstream is not None and method in {hdrs.METH_GET, hdrs.METH_HEAD}
+    return ["2XX", *BODYLESS] if is_conditional else ["2XX", "204"]
 
 
-def _success(content: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
-    return {"description": "The answer.", "headers": headers, "content": content}
+def _success(it: Described, status: str) -> dict[str, Any]:
+    headers = fields.of_answer(status, it.added, is_proxied=it.route.upstream is not None)
+    if status in BODYLESS:
+        return {"description": BODYLESS[status], "headers": headers}
+    return {"description": "The answer.", "headers": headers, "content": _content(it)}
+
+
+def _content(it: Described) -> dict[str, Any]:
+    if it.answer is not None:
+        return {"application/json": {"schema": it.answer}}
+    formats = offer.PICTURES.get(it.route.target or "")
+    return ANY if formats is None else {f"image/{name}": {"schema": {}} for name in formats}
 
 
 def _docstring(handler: Callable[..., Any]) -> str:

@@ -19,6 +19,11 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
             yield f"{method.upper()} {path}", operation
 
 
+def name(reference: dict[str, str]) -> str:
+    """Of the component that is referred to."""
+    return reference["$ref"].rpartition("/")[2]
+
+
 def codes(operation: dict[str, Any]) -> dict[str, set[str]]:
     """The codes of problems by status."""
     responses = operation["responses"].items()

@@ -1,11 +1,15 @@
 """The document tells what can be called, at which price, and exactly what can go wrong."""
 
 import json
+import re
+from urllib.parse import quote
 
 import jsonschema  # type: ignore[import-untyped] # stubs would be one more package, for two calls
 import openapi_spec_validator
 import pytest
 
+from nijika.errors import BadPath
+from nijika.proxy.path import canonical
 from nijika.state import PUBLIC_URL
 from tests.browsing import SESSION_CHAIN
 from tests.conftest import Start
@@ -13,7 +17,7 @@ from tests.gateway import Gateway, configuration, upstream_table
 from tests.peers import answers
 from tests.peers.upstream import Upstream
 from tests.plugins.openapi.conftest import ROUTES
-from tests.plugins.openapi.reading import codes, document, operations
+from tests.plugins.openapi.reading import codes, document, name, operations
 
 
 async def test_the_document_is_valid_and_whole(site: Gateway) -> None:
@@ -156,6 +160,126 @@ async def test_the_fields_of_an_answer_are_those_that_come(site: Gateway, upstre
 
     assert set(promised) <= set(answer.headers)
     assert {"X-Request-ID", "X-Credits-Charged", "X-Credits-Remaining", "RateLimit", "Server-Timing"} <= set(promised)
+    assert all(found["components"]["headers"][name(told)]["required"] for told in promised.values())
+
+
+async def test_a_problem_promises_only_the_fields_that_it_always_has(site: Gateway) -> None:
+    found = await document(site)
+
+    responses = found["paths"]["/api/removebg"]["post"]["responses"]
+    sure = {
+        status: {field for field, told in responses[status]["headers"].items() if name(told).endswith(".always")}
+        for status in responses
+    }
+    assert sure["401"] == {"X-Request-ID", "WWW-Authenticate"}
+    assert sure["429"] == {"X-Request-ID", "Retry-After"}
+    assert sure["502"] == {"X-Request-ID"}
+    assert sure["4XX"] == sure["200"]
+    assert {"X-Credits-Charged", "RateLimit"} <= set(responses["502"]["headers"])
+
+
+async def test_a_bound_on_calls_under_way_alone_promises_no_rate(start: Start) -> None:
+    chain = '[[middlewares]]\nuse = "rate_limit"\nrules = [{ prefix = "/", concurrency = 5 }]\n' + SESSION_CHAIN
+    async with start(configuration(upstream_table("http://127.0.0.1:9"), chain=chain, routes=ROUTES)) as gateway:
+        responses = (await document(gateway))["paths"]["/api/account"]["get"]["responses"]
+
+    assert "429" in responses
+    assert "RateLimit" not in responses["200"]["headers"]
+
+
+async def test_a_rule_for_some_paths_of_a_route_is_told_of(start: Start) -> None:
+    rules = 'rules = [{ prefix = "/files/big/", limit = "5/s" }, { prefix = "/mix/red/deep", limit = "5/s" }]'
+    chain = f'[[middlewares]]\nuse = "rate_limit"\n{rules}\n{SESSION_CHAIN}'
+    async with start(configuration(upstream_table("http://127.0.0.1:9"), chain=chain, routes=ROUTES)) as gateway:
+        paths = (await document(gateway))["paths"]
+
+    assert codes(paths["/files/{rest}"]["get"])["429"] == {"too-many-requests"}
+    assert "RateLimit" not in paths["/files/{rest}"]["get"]["responses"]["2XX"]["headers"]
+    assert "429" not in paths["/mix/{colour}"]["post"]["responses"]
+
+
+async def test_a_browsers_page_stands_beside_the_problem(site: Gateway) -> None:
+    found = await document(site)
+    async with site.session.get("/api/account", headers={"Accept": "text/html"}) as answer:
+        kind = answer.content_type
+
+    told = found["paths"]["/api/account"]["get"]["responses"][str(answer.status)]["content"]
+    assert kind in told
+    assert list(told) == ["application/problem+json", "text/html"]
+
+
+async def test_a_worker_may_tell_of_problems_in_its_own_words(site: Gateway, upstream: Upstream) -> None:
+    customer = await site.customer()
+    own = b'{"title": "No verse", "status": 409, "code": "no-verse"}'
+    upstream.plan("/api/write", answers.answer(409, own, [("Content-Type", "application/problem+json")]))
+    found = await document(site)
+
+    fields = {**customer.fields, "Content-Type": "text/plain"}
+    async with site.session.post("/api/write", data=b"p", headers=fields) as answer:
+        problem = await answer.json(content_type=None)
+
+    responses = found["paths"]["/api/write"]["post"]["responses"]
+    jsonschema.validate(problem, {**found, **responses["409"]["content"]["application/problem+json"]["schema"]})
+    # These are never the worker's.
+    assert {status: "*/*" in responses[status]["content"] for status in ("401", "409", "429", "502")} == {
+        "401": False,
+        "409": True,
+        "429": False,
+        "502": False,
+    }
+
+
+async def test_answers_without_content_are_told_of(site: Gateway) -> None:
+    paths = (await document(site))["paths"]
+
+    bare = {
+        f"{method} {path}": {status for status, told in operation["responses"].items() if "content" not in told}
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
+    assert {operation: statuses for operation, statuses in bare.items() if statuses} == {
+        "get /openapi.json": {"304"},
+        "get /files/{rest}": {"204", "304"},
+        "put /files/{rest}": {"204"},
+        "post /api/write": {"204"},
+        "post /mix/{colour}": {"204"},
+    }
+
+
+async def test_a_variable_of_a_path_takes_what_the_path_takes(site: Gateway) -> None:
+    paths = (await document(site))["paths"]
+    (segment,) = (it for it in paths["/mix/{colour}"]["post"]["parameters"] if it.get("in") == "path")
+    (rest,) = paths["/files/{rest}"]["get"]["parameters"]
+
+    texts = ["a", "ä ö", "...", ".a", "a..", ".", "..", "", "a\\b", "a;b", "a\tb", "a/b", "a/", "//", "a/../b"]
+    taken = {text: text != "" and is_path(f"/files/{quote(text)}") for text in texts}
+    assert {text: bool(re.search(rest["schema"]["pattern"], text)) for text in texts} == taken
+    assert {text: bool(re.search(segment["schema"]["pattern"], text)) for text in texts} == {
+        text: is_taken and "/" not in text for text, is_taken in taken.items()
+    }
+
+
+def is_path(text: str) -> bool:
+    try:
+        return bool(canonical(text))
+    except BadPath:
+        return False
+
+
+async def test_an_idempotency_key_is_told_of_as_it_is_taken(site: Gateway, upstream: Upstream) -> None:
+    customer = await site.customer()
+    upstream.plan("*", answers.answer(200, b"ok"))
+    pattern = (await document(site))["components"]["parameters"]["IdempotencyKey"]["schema"]["pattern"]
+
+    statuses = {}
+    for text in ("a", "a b", "~!", " ", "ä", "a\tb"):
+        fields = {**customer.fields, "Idempotency-Key": text}
+        async with site.session.post("/api/removebg", data=b"p", headers=fields) as answer:
+            statuses[text] = answer.status
+
+    assert {text: status == 200 for text, status in statuses.items()} == {
+        text: bool(re.search(pattern, text)) for text in statuses
+    }
 
 
 async def test_without_a_rule_nobody_is_told_of_limits(start: Start) -> None:
