@@ -28,6 +28,7 @@ _numbers = itertools.count()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--operations", type=int, default=10_000, help="orders of the ledger's model test")
+    parser.addoption("--examples", type=int, default=40, help="ways in which schemathesis makes each call")
     parser.addoption("--all-vectors", action="store_true", help="all neural tests, also those that take minutes")
 
 

@@ -1,0 +1,1 @@
+"""Schemathesis against a running gateway: what is configured, what is sent, and what came of it."""
