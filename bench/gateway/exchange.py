@@ -1,0 +1,43 @@
+"""Single requests, as a caller makes them: to see that a contender works, and to measure what one call meets."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from bench.gateway.ports import LOOPBACK
+from bench.gateway.programs import Unavailable
+from bench.gateway.sizes import BODY_BYTES, SMALL_BYTES
+
+Fields: TypeAlias = Mapping[str, str]
+
+TIMEOUT_SECONDS = 60
+OK = 200
+
+_SMALL = b'{"image":"' + b"x" * (BODY_BYTES - 12) + b'"}'
+
+
+def connect(port: int) -> http.client.HTTPConnection:
+    """A connection of its own."""
+    return http.client.HTTPConnection(LOOPBACK, port, timeout=TIMEOUT_SECONDS)
+
+
+def tally(upstream: int) -> int:
+    """How many answers the upstream has given."""
+    connection = connect(upstream)
+    connection.request("GET", "/api/tally")
+    answers: int = json.loads(connection.getresponse().read())["answers"]
+    connection.close()
+    return answers
+
+
+def small(connection: http.client.HTTPConnection, prefix: str, fields: Fields) -> None:
+    """One small call. Unavailable if its answer is not what the upstream gives."""
+    try:
+        connection.request("POST", f"{prefix}/small", _SMALL, {"Content-Type": "application/json", **fields})
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"A call broke off: {error or type(error).__name__}") from None
+    if answer.status != OK or body != bytes(SMALL_BYTES):
+        raise Unavailable(f"A call was answered {answer.status}: {body[:200].decode(errors='replace')!r}")
