@@ -1,15 +1,15 @@
-# The commands of this repository: make demo, make test, make check, make crash; make bench-ledger measures.
+# The commands of this repository: make demo, make test, make check, make crash; make bench and bench-ledger measure.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check crash bench-ledger format lock clean
+.PHONY: demo test check crash bench bench-ledger format lock clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m nijika demo
 
-test: $(VENV)/.dev $(VENV)/.npm $(VENV)/.browser $(VENV)/.servers $(VENV)/.torch
+test: $(VENV)/.dev $(VENV)/.npm $(VENV)/.browser $(VENV)/.servers $(VENV)/.bench $(VENV)/.torch
 	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest
 
 check: $(VENV)/.dev $(VENV)/.torch
@@ -21,6 +21,10 @@ check: $(VENV)/.dev $(VENV)/.torch
 # Longer, or again: make crash CRASH="--seconds 600 --seed 7"
 crash: $(VENV)/.dev
 	$(BIN)/python -m tests.crash $(CRASH)
+
+# This gateway beside others. Some of it: make bench BENCH="--only nginx nijika-priced --scenario small"
+bench: $(VENV)/.dev $(VENV)/.servers $(VENV)/.bench
+	$(BIN)/python -m bench.gateway $(BENCH)
 
 bench-ledger: $(VENV)/.dev
 	$(BIN)/python -m bench.ledger $(BENCH)
@@ -37,7 +41,7 @@ lock:
 	$(LOCK) --extra classic --extra traces --group dev --group neural --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) tests/npm/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) bench/.cache tests/npm/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -71,3 +75,6 @@ $(VENV)/.browser: | $(VENV)/bin/python
 
 $(VENV)/.servers: tests/install | $(VENV)/bin/python
 	@tests/install servers $@
+
+$(VENV)/.bench: | $(VENV)/bin/python
+	@tests/install bench $@

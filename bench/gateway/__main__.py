@@ -113,7 +113,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.gateway", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=_positive, default=3, metavar="N", help="default: 3")
     parser.add_argument(
-        "--seconds", type=_positive, default=3, metavar="N", help="whole ones, for each contender in each round; default: 3"
+        "--seconds",
+        type=_positive,
+        default=3,
+        metavar="N",
+        help="whole ones, for each contender in each round; default: 3",
     )
     parser.add_argument(
         "--only",

@@ -64,7 +64,7 @@ class Bench:
         folder.mkdir()
         with self.contenders[name].serve(dataclasses.replace(self.ground, folder=folder)) as served:
             served.try_out()
-            if warm:
+            if warm and self.options.rounds > 1:  # a single round is for looking, not for comparing
                 self.load(name, served, WARM_UP)
             yield served
             if served.books is not None:
@@ -102,5 +102,3 @@ class Bench:
 def tell(line: str) -> None:
     """Something for whoever waits."""
     print(line, file=sys.stderr, flush=True)
-
-

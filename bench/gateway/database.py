@@ -3,32 +3,29 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from bench.gateway.cores import Cores, on
-from nijika.database import Connection
 from nijika.local.postgres import running
 
 T = TypeVar("T")
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _numbers = itertools.count()
 
 
 @contextmanager
 def postgres(folder: Path, cores: Cores) -> Iterator[str]:
-    """The server that comes with nijika, as it is set up for production (fsync on), but for the number of connections."""
-    with on(cores.database):
-        entered = running(folder, lasting=True, settings={"max_connections": "400"})
-        url = entered.__enter__()
-    try:
+    """The server that comes with nijika, as it is set up there (fsync on), but for the number of connections."""
+    with ExitStack() as stack:
+        with on(cores.database):
+            url = stack.enter_context(running(folder, lasting=True, settings={"max_connections": "400"}))
         yield url
-    finally:
-        entered.__exit__(None, None, None)
 
 
 def fresh(server: str) -> str:

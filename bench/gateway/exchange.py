@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -12,6 +13,7 @@ from bench.gateway.sizes import BODY_BYTES, SMALL_BYTES
 Fields: TypeAlias = Mapping[str, str]
 
 TIMEOUT_SECONDS = 60
+QUIET_SECONDS, QUIET_SECONDS_MAX = 0.2, 30.0
 OK = 200
 
 _SMALL = b'{"image":"' + b"x" * (BODY_BYTES - 12) + b'"}'
@@ -29,6 +31,16 @@ def tally(upstream: int) -> int:
     answers: int = json.loads(connection.getresponse().read())["answers"]
     connection.close()
     return answers
+
+
+def await_quiet(upstream: int) -> int:
+    """The tally, once it does not grow any more: a contender may go on with what nobody waits for."""
+    before, now = -1, tally(upstream)
+    deadline = time.monotonic() + QUIET_SECONDS_MAX
+    while now != before and time.monotonic() < deadline:
+        time.sleep(QUIET_SECONDS)
+        before, now = now, tally(upstream)
+    return now
 
 
 def small(connection: http.client.HTTPConnection, prefix: str, fields: Fields) -> None:

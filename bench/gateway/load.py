@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.gateway import cores
 from bench.gateway.cores import Cores
-from bench.gateway.exchange import Fields, tally
+from bench.gateway.exchange import Fields, await_quiet, tally
 from bench.gateway.ports import LOOPBACK
 from bench.gateway.programs import Unavailable, debian
 from bench.gateway.serving import Served
@@ -52,8 +52,9 @@ def run(served: Served, load: Load, *, upstream: int, where: Cores, folder: Path
     told = _wrk(served.port, f"{served.prefix}/{load.path}", load, served.callers, where, folder)
     cpu, busy = served.cpu_seconds() - cpu, cores.busy_seconds(served.cores) - busy
     answers = int(told["answers"])
+    after = await_quiet(upstream)
     served.settle()
-    wrong = _wrong(told, load, answered=tally(upstream) - before)
+    wrong = _wrong(told, load, answered=after - before)
     wrong += served.audit(answers, load.connections)
     return Run(
         answers=answers,
@@ -66,9 +67,7 @@ def run(served: Served, load: Load, *, upstream: int, where: Cores, folder: Path
     )
 
 
-def _wrk(
-    port: int, path: str, load: Load, callers: Sequence[Fields], where: Cores, folder: Path
-) -> dict[str, float]:
+def _wrk(port: int, path: str, load: Load, callers: Sequence[Fields], where: Cores, folder: Path) -> dict[str, float]:
     fields = folder / "callers"
     fields.write_text("".join("\t".join(f"{name}: {text}" for name, text in one.items()) + "\n" for one in callers))
     words = [

@@ -102,13 +102,15 @@ class Contender(ABC):
 class _Template(string.Template):
     """`@{name}` stands for a value: no contender's own language uses that."""
 
-    delimiter: ClassVar[str] = "@"  # type: ignore[misc] # as the class is meant to be changed
+    delimiter: ClassVar[str] = "@"
 
 
 def filled(template: Path, folder: Path, **values: object) -> Path:
-    """A configuration in `folder`, from its template."""
+    """A configuration in `folder`, from its template; `folder` is a value, too."""
     file = folder / template.name
-    text = _Template(template.read_text()).safe_substitute(values)  # safe: Envoy has words that begin with "@"
+    text = _Template(template.read_text()).safe_substitute(
+        values, folder=folder
+    )  # safe: Envoy has words that begin with "@"
     assert "@{" not in text, f"{template} has a value that nobody gives"
     file.write_text(text)
     return file

@@ -131,9 +131,7 @@ class Connection(asyncio.Protocol):
 
 async def _serve(port: int) -> None:
     tally = Tally()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(tally), "127.0.0.1", port, backlog=4096
-    )
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(tally), "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 

@@ -41,9 +41,7 @@ class Plain(Contender):
     def serve(self, ground: Ground) -> Iterator[Served]:
         """Run it."""
         port = ports.free()
-        file = filled(
-            self._configuration, ground.folder, port=port, upstream=ground.upstream, folder=ground.folder
-        )
+        file = filled(self._configuration, ground.folder, port=port, upstream=ground.upstream)
         place = ground.cores.gateway()
         words = [self._find(), *self._words(file)]
         with running(words, cores=place, log=ground.folder / "log", folder=ground.folder) as process:

@@ -23,8 +23,8 @@ def measure(bench: Bench) -> Iterator[Table]:
     wait = EVENT_SECONDS * 1000
     note = (
         f"Milliseconds to the first event, medians of {CALLS * bench.options.rounds} calls. The second one is made "
-        f"{wait:.0f} ms later: who has the first one not much before that has held it back. A priced answer's newest piece "
-        "waits for its settlement, or for the next piece: nobody has a whole answer that was not charged."
+        f"{wait:.0f} ms later: whoever passes the first one on not long before that has held it back. The newest piece "
+        "of a priced answer waits for the next one, or for its settlement: what is not charged is not whole."
     )
     table = Table("Server-sent events", note, ("contender", "first event ms", "beyond direct"))
     direct = median(delays["direct"])

@@ -18,9 +18,9 @@ def measure(bench: Bench) -> Iterator[Table]:
     with bench.everybody(warm=False) as served:
         runs = bench.rounds(served, Load("large", CONNECTIONS, LARGE_BYTES, bench.options.seconds))
     other = NGINX if NGINX in runs else BARE
-    note = f"Medians of {bench.options.rounds} rounds; both directions together. × {other}: within one round."
+    note = f"Medians of {bench.options.rounds} rounds; both directions together. x {other}: within one round."
     title = f"Bodies of {LARGE_BYTES // MIB} MiB both ways, {CONNECTIONS} connections"
-    table = Table(title, note, ("contender", "MiB/s", f"× {other}", "spread"))
+    table = Table(title, note, ("contender", "MiB/s", f"x {other}", "spread"))
     for name, those in runs.items():
         flows = [run.rate * 2 * LARGE_BYTES / MIB for run in those]
         ratios = [run.rate / max(one.rate, 1e-9) for run, one in zip(those, runs[other], strict=True)]

@@ -12,7 +12,7 @@ from bench.gateway.table import Table, median, ranged, spread
 COLUMNS = (
     "contender",
     "answers/s",
-    f"× {BARE}",
+    f"x {BARE}",
     "p50 ms",
     "p99 ms",
     "added p50",
@@ -34,7 +34,7 @@ def measure(bench: Bench) -> Iterator[Table]:
 
 def _table(connections: int, runs: dict[str, list[Run]], noise: str) -> Table:
     note = (
-        f"Medians of {len(runs[BARE])} rounds. × {BARE} is the ratio within one round, in brackets its lowest and highest. "
+        f"Medians of {len(runs[BARE])} rounds. x {BARE}: the ratio within one round, in brackets lowest and highest. "
         f"Added: milliseconds beyond {DIRECT} in the same round. CPU: of the contender's own processes, PostgreSQL not "
         f"counted. Spread: how far its own rounds lie apart. {noise}"
     )
@@ -60,7 +60,9 @@ def _table(connections: int, runs: dict[str, list[Run]], noise: str) -> Table:
 
 def _added(those: Sequence[Run], direct: Sequence[Run], which: str) -> str:
     """Milliseconds beyond the direct call; with many connections waiting in line is most of it, and says little."""
-    return f"{median([getattr(run, which) - getattr(bare, which) for run, bare in zip(those, direct, strict=True)]):.2f}"
+    return (
+        f"{median([getattr(run, which) - getattr(bare, which) for run, bare in zip(those, direct, strict=True)]):.2f}"
+    )
 
 
 def _noise(runs: Sequence[Run]) -> str:

@@ -1,7 +1,7 @@
 """What is usually built to get paid: nginx asks a service of one's own before each call (nginx.conf, debit.py).
 
-Limits by key, keys and balances in PostgreSQL, one statement a call, a pool of connections, keep-alive to both. It gives
-nothing back for calls that fail, which nobody counts against it here.
+Limits by key, keys and balances in PostgreSQL, one statement a call, a pool of connections, keep-alive to both. It
+gives nothing back for calls that fail; nobody counts that against it here.
 """
 
 import secrets
@@ -37,8 +37,8 @@ class AuthRequest(Contender):
         url, key = database.fresh(ground.database), secrets.token_urlsafe(32)
         database.work(url, lambda connection: enrol(connection, key))
         debit, port, place = ports.free(), ports.free(), ground.cores.gateway()
-        values = {"upstream": ground.upstream, "debit": debit, "port": port, "folder": ground.folder}
-        words = [find(), "-c", filled(CONFIGURATION, ground.folder, **values), "-e", "stderr"]
+        values = {"upstream": ground.upstream, "debit": debit, "port": port}
+        words: list[str | Path] = [find(), "-c", filled(CONFIGURATION, ground.folder, **values), "-e", "stderr"]
         service = python("-m", "bench.gateway.contenders.auth_request.debit", str(debit), url)
         with (
             running(service, cores=place, log=ground.folder / "debit.log", variables=uvloop()) as second,

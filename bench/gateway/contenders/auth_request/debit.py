@@ -1,4 +1,4 @@
-"""Takes a call's price from the account of its key: `python -m bench.gateway.contenders.auth_request.debit PORT DATABASE`."""
+"""Takes a call's price from the account of its key: `python -m …contenders.auth_request.debit PORT DATABASE`."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""A proxy that streams both ways and does nothing else: `python -m bench.gateway.contenders.bare.proxy PORT UPSTREAM`."""
+"""A proxy that streams both ways and does nothing else: `python -m …contenders.bare.proxy PORT UPSTREAM`."""
 
 import asyncio
 import sys
@@ -12,7 +12,9 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-
 
 async def _serve(port: int, upstream: int) -> None:
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{upstream}", connector=connector, auto_decompress=False) as session:
+    async with aiohttp.ClientSession(
+        f"http://127.0.0.1:{upstream}", connector=connector, auto_decompress=False
+    ) as session:
 
         async def forward(request: web.Request) -> web.StreamResponse:
             async with session.request(

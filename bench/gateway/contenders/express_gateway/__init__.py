@@ -41,7 +41,9 @@ class ExpressGateway(Contender):
         port, admin = ports.free(), ports.free()
         filled(HERE / "gateway.config.yml", ground.folder, port=port, admin=admin, upstream=ground.upstream)
         shutil.copy(HERE / "system.config.yml", ground.folder)
-        shutil.copytree(folder / "node_modules" / "express-gateway" / "lib" / "config" / "models", ground.folder / "models")
+        shutil.copytree(
+            folder / "node_modules" / "express-gateway" / "lib" / "config" / "models", ground.folder / "models"
+        )
         variables = {
             "EG_CONFIG_DIR": str(ground.folder),
             "NODE_ENV": "production",

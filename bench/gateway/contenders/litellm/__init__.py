@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.gateway import ports
-from bench.gateway.programs import environment
 from bench.gateway.processes import running
+from bench.gateway.programs import environment
 from bench.gateway.serving import Contender, Ground, Served, filled
 
 # Not 1.82.7, 1.82.8 or 1.107.0, which were tampered with.
@@ -35,8 +35,8 @@ class LiteLLM(Contender):
         port, place, key = ports.free(), ground.cores.gateway(), f"sk-{secrets.token_urlsafe(32)}"
         file = filled(CONFIGURATION, ground.folder, upstream=ground.upstream, key=key)
         program = environment(f"litellm[proxy]=={VERSION}") / "litellm"
-        words = [program, "--config", file, "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
-        words += ["--keepalive_timeout", "75"]
+        address = ("--host", "127.0.0.1", "--port", str(port))
+        words = (program, "--config", file, *address, "--num_workers", "1", "--keepalive_timeout", "75")
         log = ground.folder / "log"
         with running(words, cores=place, log=log, folder=ground.folder, variables=VARIABLES) as process:
             process.await_listening(port, START_SECONDS)
