@@ -12,6 +12,7 @@ from nijika.ledger import report
 from nijika.ledger.grant import grant
 from nijika.store import audit, users
 from nijika.store.sessions import ROLES, Role
+from nijika.webhooks import news
 
 
 class Adjusted(NamedTuple):
@@ -78,6 +79,7 @@ async def adjust(
         async with connection.transaction():
             _, subject = await _parties(connection, actor, user, least="admin")
             available = await grant(connection, id, subject["account"], amount, reason)
+            await news.adjusted(connection, subject["account"], id, amount, reason)
             await audit.note(
                 connection,
                 "credits given" if amount > 0 else "credits taken",

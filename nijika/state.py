@@ -20,6 +20,7 @@ from nijika.store.keyring import Keyring
 from nijika.store.keys import Key
 from nijika.store.sessions import Life, Visitor
 from nijika.store.vault import Vault
+from nijika.webhooks.courier import Courier
 
 STANDING: web.AppKey[Standing] = web.AppKey("STANDING", Standing)
 POOL: web.AppKey[Pool] = web.AppKey("POOL")
@@ -37,6 +38,7 @@ SIGN_IN: web.AppKey[SignIn] = web.AppKey("SIGN_IN", SignIn)
 COOKIE: web.AppKey[AbstractStorage] = web.AppKey("COOKIE", AbstractStorage)
 SESSION_LIFE: web.AppKey[Life] = web.AppKey("SESSION_LIFE", Life)
 DEMO_USER: web.AppKey[int] = web.AppKey("DEMO_USER", int)
+COURIER: web.AppKey[Courier] = web.AppKey("COURIER", Courier)
 BODY_SECONDS: web.AppKey[float] = web.AppKey("BODY_SECONDS", float)
 
 REQUEST_ID: web.RequestKey[UUID] = web.RequestKey("REQUEST_ID", UUID)
