@@ -12,6 +12,7 @@ from nijika.plugins.removebg import RemoveBg
 from nijika.plugins.site import Site
 from nijika.plugins.staff import Staff
 from nijika.plugins.topups import TopUps
+from nijika.plugins.webhooks import Webhooks
 from nijika.plugins.withoutbg import WithoutBg
 
 PLUGINS: dict[str, type[Plugin]] = {
@@ -25,6 +26,7 @@ PLUGINS: dict[str, type[Plugin]] = {
     "dashboard": Dashboard,
     "staff": Staff,
     "topups": TopUps,
+    "webhooks": Webhooks,
     "openapi": OpenApi,
     "playground": Playground,
 }

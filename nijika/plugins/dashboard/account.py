@@ -15,7 +15,7 @@ from nijika.pages.form import Form
 from nijika.pages.paging import paged
 from nijika.pages.render import page
 from nijika.state import DEMO_USER, MATCH, POOL, SESSION_LIFE, SIGN_IN, VISITOR
-from nijika.store import audit, identities, keys, sessions, usage, users
+from nijika.store import audit, identities, keys, sessions, usage, users, webhooks
 from nijika.store.sessions import Visitor, device
 
 PATH = "/dashboard/account"
@@ -142,6 +142,7 @@ async def _remove(connection: Connection, visitor: Visitor) -> None:
     balance = await usage.locked(connection, visitor.account)
     if balance["held"]:
         raise BadForm("Calls of yours are still under way. Wait for their end, and then delete the account.")
+    await webhooks.forget(connection, visitor.account)
     left = balance["available"]
     if left:
         await grant(connection, request_id.make(), visitor.account, -left, "account deleted")

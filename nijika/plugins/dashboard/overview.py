@@ -9,7 +9,7 @@ from nijika.database import connected
 from nijika.module import FREE, Route
 from nijika.pages.render import page
 from nijika.state import POOL, PUBLIC_URL, ROUTES, VISITOR
-from nijika.store import identities, keys, transactions, usage
+from nijika.store import identities, keys, transactions, usage, webhooks
 from nijika.store.transactions import Filter
 
 DAYS = 30
@@ -29,6 +29,7 @@ async def _overview(request: web.Request) -> web.Response:
         own = await keys.lasting(connection, visitor.account)
         balance = await usage.account(connection, visitor.account)
         since = datetime.now(UTC) - timedelta(days=DAYS - 1)
+        is_unheard = await webhooks.is_any_in_trouble(connection, visitor.account)
         spent = await usage.spent_since(connection, visitor.account, since)
     unconfirmed = [row for row in linked if row["confirmed_at"] is None]
     return page(
@@ -38,6 +39,7 @@ async def _overview(request: web.Request) -> web.Response:
         spent=spent,
         days=DAYS,
         recent=recent,
+        is_unheard=is_unheard,
         unconfirmed=unconfirmed,
         # Whoever came in by it cannot say whose it is.
         confirmable=any(row["provider"] != visitor.provider for row in unconfirmed),

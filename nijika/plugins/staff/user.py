@@ -16,7 +16,7 @@ from nijika.pages.consumption import RESULTS, SPANS, Consumption
 from nijika.pages.form import Form
 from nijika.pages.render import page
 from nijika.state import MATCH, POOL, SESSION_LIFE, VISITOR
-from nijika.store import audit, caps, identities, keys, sessions, transactions, users
+from nijika.store import audit, caps, identities, keys, sessions, transactions, users, webhooks
 from nijika.store.sessions import ROLES
 from nijika.store.transactions import Filter
 
@@ -72,6 +72,7 @@ async def _holdings(connection: Connection, user: asyncpg.Record) -> dict[str, A
         "identities": await identities.of_user(connection, user["id"]),
         "keys": [{name: key[name] for name in members} for key in reversed(own)],
         "caps": await caps.of_account(connection, user["account"]),
+        "webhooks": await webhooks.counts(connection, user["account"]),
         "now": datetime.now(UTC),
     }
 

@@ -1,0 +1,1 @@
+"""Messages to account holders: addresses, signatures, retries, and what is told once."""
