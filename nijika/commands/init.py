@@ -42,7 +42,7 @@ def _init(arguments: argparse.Namespace) -> int:
 def _told(file: Path, secret: Path, url: str) -> str:
     kept = f"\n{secret}   what keys and sessions are sealed with: keep it"
     place = "" if file.parent == Path() else f" --config {file}"
-    width = len(f"nijika check{place}") + 3
+    width = max(len("nijika user --help"), len(f"nijika check{place}")) + 3
     return f"""{file}   every setting, with its words{kept if secret.exists() else ""}
 
 Name your worker under [upstreams.removebg] and its price under [[routes]], then:
