@@ -17,7 +17,8 @@ from tests.login.conftest import allow, login_table
 from tests.providers.provider import Provider
 from worker.server import Settings, Worker, runner
 
-NAMES = ("health", "site", "login", "dashboard", "playground", "staff", "openapi", "account")
+NAMES = ("health", "site", "login", "dashboard", "playground", "staff", "openapi", "account", "webhooks")
+ALLOW = 'allow = ["127.0.0.0/8"]\n'
 PROXY = """
 [[routes]]
 use = "proxy"
@@ -26,7 +27,7 @@ upstream = "worker"
 target = "/v1/cutout"
 price = "0.01"
 """
-ROUTES = "".join(f'[[routes]]\nuse = "{name}"\n' for name in NAMES) + PROXY
+ROUTES = "".join(f'[[routes]]\nuse = "{name}"\n' for name in NAMES) + ALLOW + PROXY
 
 
 @dataclass

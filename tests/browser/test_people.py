@@ -10,11 +10,13 @@ from PIL import Image
 from playwright.async_api import Page, expect
 
 from nijika.state import VAULT
+from nijika.webhooks.signature import Seal
 from tests.browser.conftest import Open
 from tests.browser.house import House, opened
 from tests.browser.look import axe_everywhere, screenshot
 from tests.browser.watch import Watch
 from tests.providers.provider import Provider
+from tests.webhooks.receiver import receiving
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "mug.jpg"
 
@@ -133,6 +135,25 @@ async def test_the_playground_tells_a_refusal_in_its_sentence(house: House, ada:
     await expect(ada.locator("main")).to_contain_text("The worker did not accept it (status 415).")
 
 
+async def test_a_webhook_is_added_tested_and_its_secret_is_copied(house: House, ada: Page) -> None:
+    async with receiving() as receiver:
+        await ada.click("nav >> text=Webhooks")
+        await ada.fill("#url", receiver.url)
+        await ada.click("text=Add the webhook")
+        await ada.click("text=Reveal")
+        secret = await ada.locator("code[data-copy]").inner_text()
+        await ada.fill("#amount-0", "10")
+        await ada.click("text=Set the thresholds")
+        await ada.click("text=Send a test")
+        (got,) = await receiver.count(1)
+        await ada.reload()
+
+        await expect(ada.locator("#sent")).to_contain_text("arrived")
+        await expect(ada.locator("#amount-0")).to_have_value("10")
+        await expect(ada.locator("h2", has_text=receiver.url)).to_be_visible()
+    assert got.verified(secret)["type"] == "webhook.test"
+
+
 async def test_transactions_are_downloaded_as_a_file(house: House, ada: Page, tmp_path: Path) -> None:
     await ada.click("nav >> text=Transactions")
     async with ada.expect_download() as download:
@@ -170,6 +191,7 @@ PAGES = {
     "keys": "/dashboard/keys",
     "usage": "/dashboard/usage?span=24h",
     "transactions": "/dashboard/transactions",
+    "webhooks": "/dashboard/webhooks",
     "account": "/dashboard/account",
     "playground": "/playground",
     "staff-users": "/staff",
@@ -236,6 +258,31 @@ async def _some_life(house: House) -> None:
     sealed = await house.gateway.pool.fetchval("SELECT sealed FROM keys WHERE account = 1 ORDER BY id LIMIT 1")
     key = app[VAULT].open(sealed)
     assert key is not None
+    await _some_webhooks(house)
     for body in (SAMPLE.read_bytes(), b"no picture", SAMPLE.read_bytes()):
         async with house.gateway.session.post("/api/removebg", data=body, headers={"X-API-Key": key}) as answer:
             await answer.read()
+
+
+async def _some_webhooks(house: House) -> None:
+    """Webhooks of Ada's in each state, and messages that arrived, wait and did not arrive."""
+    pool, sealed = house.gateway.pool, Seal(house.gateway.app[VAULT]).make()
+    await pool.execute(
+        """INSERT INTO webhooks (account, url, events, sealed, former_until, stopped_at, stopped_by, failing_since)
+           VALUES (1, 'https://shop.example.com/hooks/credits', '{balance.low,credits.granted}', $1,
+                   now() + interval '1 day', NULL, NULL, NULL),
+                  (1, 'https://old.example.com/' || repeat('long', 100), '{balance.exhausted}', $1,
+                   NULL, now(), 'failing', now() - interval '4 days'),
+                  (1, 'https://gone.example.com/', '{balance.low}', $1, NULL, now(), 'gone', now())""",
+        sealed,
+    )
+    await pool.execute(
+        """INSERT INTO webhook_deliveries (webhook, message, event, data, state, next_at, attempts, status, milliseconds, error)
+           VALUES (1, gen_random_uuid(), 'balance.low', '{"account": 1, "threshold": "10", "available": "9.99", "held": "0"}',
+                   'delivered', NULL, 1, 204, 120, NULL),
+                  (1, gen_random_uuid(), 'credits.granted', '{"account": 1, "amount": "25"}',
+                   'waiting', now() + interval '2 hours', 5, 503, 80, 'The server answered 503.'),
+                  (2, gen_random_uuid(), 'balance.exhausted', '{"account": 1, "threshold": "0.01"}',
+                   'failed', NULL, 10, NULL, 15000, 'No answer came within 15 seconds.')"""
+    )
+    await pool.execute("INSERT INTO webhook_thresholds VALUES (1, 'balance.low', 10000000, true)")

@@ -118,7 +118,7 @@ async def test_after_the_last_attempt_it_is_over_and_a_webhook_that_never_answer
     assert (row["state"], row["attempts"], row["next_at"]) == ("failed", ATTEMPTS_MAX, None)
     assert (await ada.stored())["stopped_by"] == "failing"
     page = (await ada.browser.page("/dashboard/webhooks")).text
-    assert "stopped: nothing arrived there for days" in page
+    assert "stopped: nothing arrived" in page
     assert "The server answered 500." in page
     assert "Messages to a server of yours do not arrive" in (await ada.browser.page("/dashboard")).text
     await ada.pay("1")
@@ -155,7 +155,7 @@ async def test_410_stops_the_webhook_at_once_with_all_that_waits(ada: Holder, re
     assert [(row["state"], row["status"]) for row in rows] == [("failed", 500), ("failed", 410)]
     assert rows[0]["error"] == "The webhook was stopped before it arrived."
     assert (await ada.stored())["stopped_by"] == "gone"
-    assert "its server wants no more (410)" in (await ada.browser.page("/dashboard/webhooks")).text
+    assert "stopped: 410 Gone" in (await ada.browser.page("/dashboard/webhooks")).text
     assert len(receiver.got) == 2
 
 
