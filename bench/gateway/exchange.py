@@ -24,22 +24,22 @@ def connect(port: int) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(LOOPBACK, port, timeout=TIMEOUT_SECONDS)
 
 
-def tally(upstream: int) -> int:
-    """How many answers the upstream has given."""
+def tally(upstream: int, query: str) -> int:
+    """How many calls with this query the upstream has answered."""
     connection = connect(upstream)
-    connection.request("GET", "/api/tally")
-    answers: int = json.loads(connection.getresponse().read())["answers"]
+    connection.request("GET", f"/api/tally?{query}")
+    answers: int = json.loads(connection.getresponse().read())
     connection.close()
     return answers
 
 
-def await_quiet(upstream: int) -> int:
+def await_quiet(upstream: int, query: str) -> int:
     """The tally, once it does not grow any more: a contender may go on with what nobody waits for."""
-    before, now = -1, tally(upstream)
+    before, now = -1, tally(upstream, query)
     deadline = time.monotonic() + QUIET_SECONDS_MAX
     while now != before and time.monotonic() < deadline:
         time.sleep(QUIET_SECONDS)
-        before, now = now, tally(upstream)
+        before, now = now, tally(upstream, query)
     return now
 
 

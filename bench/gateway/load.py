@@ -1,5 +1,6 @@
 """One run of wrk against one contender: how many answers, how fast, and whether they were the right ones."""
 
+import itertools
 import json
 import subprocess
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from bench.gateway import cores
 from bench.gateway.cores import Cores
-from bench.gateway.exchange import Fields, await_quiet, tally
+from bench.gateway.exchange import Fields, await_quiet
 from bench.gateway.ports import LOOPBACK
 from bench.gateway.programs import Unavailable, debian
 from bench.gateway.serving import Served
@@ -17,6 +18,8 @@ SCRIPT = Path(__file__).with_name("wrk.lua")
 GRACE_SECONDS = 60
 # Slow contenders have many calls waiting; that is their figure, and not an error.
 TIMEOUT_SECONDS = 120
+
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,14 @@ class Run:
 def run(served: Served, load: Load, *, upstream: int, where: Cores, folder: Path) -> Run:
     """Load the contender, wait until it has finished what was under way, and look whether everything is right."""
     served.mark()
-    before, cpu, busy = tally(upstream), served.cpu_seconds(), cores.busy_seconds(served.cores)
-    told = _wrk(served.port, f"{served.prefix}/{load.path}", load, served.callers, where, folder)
+    query = f"run={next(_numbers)}"  # or what an earlier run left behind would be counted, too
+    cpu, busy = served.cpu_seconds(), cores.busy_seconds(served.cores)
+    told = _wrk(served.port, f"{served.prefix}/{load.path}?{query}", load, served.callers, where, folder)
     cpu, busy = served.cpu_seconds() - cpu, cores.busy_seconds(served.cores) - busy
     answers = int(told["answers"])
-    after = await_quiet(upstream)
+    answered = await_quiet(upstream, query)
     served.settle()
-    wrong = _wrong(told, load, answered=after - before)
+    wrong = _wrong(told, load, answered=answered)
     wrong += served.audit(answers, load.connections)
     return Run(
         answers=answers,

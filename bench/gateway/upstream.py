@@ -7,8 +7,8 @@ speaks no HTTP beyond what proxies send it here; a real server would be measured
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, cast
 
 import uvloop
@@ -30,12 +30,8 @@ _SMALL = _head(_OCTETS, SMALL_BYTES) + bytes(SMALL_BYTES)
 _LARGE = _head(_OCTETS, LARGE_BYTES) + bytes(LARGE_BYTES)
 
 
-@dataclass
-class Tally:
-    """What was answered since the start; the question for it does not count."""
-
-    answers: int = 0
-    body_bytes: int = 0
+Tally = Counter[bytes]
+"""How many answers were given to calls with each query, which names a run of load; not to the question for it."""
 
 
 class Connection(asyncio.Protocol):
@@ -45,6 +41,7 @@ class Connection(asyncio.Protocol):
         self._tally = tally
         self._begun = b""
         self._missing = 0
+        self._query = b""
         self._answer = self._small
         self._task: asyncio.Task[None] | None = None
         self._may_write = asyncio.Event()
@@ -83,11 +80,10 @@ class Connection(asyncio.Protocol):
             self._answer()
 
     def _begin(self, head: bytes) -> None:
-        path = head.split(b" ", 2)[1].rpartition(b"/")[2]
-        self._answer = self._small if path == b"small" else self._others().get(path, self._small)
+        name, _, self._query = head.split(b" ", 2)[1].rpartition(b"/")[2].partition(b"?")
+        self._answer = self._small if name == b"small" else self._others().get(name, self._small)
         _, found, rest = head.lower().partition(_LENGTH)
         self._missing = int(rest.partition(b"\r\n")[0]) if found else 0
-        self._tally.body_bytes += self._missing
 
     def _others(self) -> dict[bytes, Callable[[], None]]:
         return {
@@ -98,19 +94,19 @@ class Connection(asyncio.Protocol):
         }
 
     def _small(self) -> None:
-        self._tally.answers += 1
+        self._tally[self._query] += 1
         self._transport.write(_SMALL)
 
     def _large(self) -> None:
-        self._tally.answers += 1
+        self._tally[self._query] += 1
         self._transport.write(_LARGE)
 
     def _tell(self) -> None:
-        body = json.dumps(vars(self._tally)).encode()
+        body = json.dumps(self._tally[self._query]).encode()
         self._transport.write(_head("application/json", len(body)) + body)
 
     def _begin_task(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tally.answers += 1
+        self._tally[self._query] += 1
         self._task = asyncio.create_task(work)
 
     async def _download(self) -> None:
@@ -130,7 +126,7 @@ class Connection(asyncio.Protocol):
 
 
 async def _serve(port: int) -> None:
-    tally = Tally()
+    tally: Tally = Counter()
     server = await asyncio.get_running_loop().create_server(lambda: Connection(tally), "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
