@@ -90,7 +90,7 @@ def running(
     same = Identity("same", os.geteuid(), os.getegid())
     with log.open("ab") as output, on(cores):
         child = subprocess.Popen(  # noqa: S603 (contenders, as they stand here)
-            same.command(*map(str, words)),
+            list(map(str, words)),
             cwd=folder,
             env={**os.environ, **(variables or {})},
             stdin=subprocess.DEVNULL,
