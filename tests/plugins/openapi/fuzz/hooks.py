@@ -35,12 +35,6 @@ schemathesis.openapi.media_type("image/*", st.sampled_from([*PICTURES, *BROKEN])
 
 
 @schemathesis.hook
-def flatmap_body(_: HookContext, body: Any) -> st.SearchStrategy[Any]:
-    """A form's picture is one, half of the time, and an account is there."""
-    return _mixed(body, {"image": PICTURES, **KNOWN})
-
-
-@schemathesis.hook
 def flatmap_headers(_: HookContext, fields: Any) -> st.SearchStrategy[Any]:
     """An Idempotency-Key is seldom two calls' own, so that calls without one are seen, too."""
     if not isinstance(fields, dict) or "Idempotency-Key" not in fields:
@@ -50,15 +44,21 @@ def flatmap_headers(_: HookContext, fields: Any) -> st.SearchStrategy[Any]:
 
 
 @schemathesis.hook
-def flatmap_path_parameters(_: HookContext, given: Any) -> st.SearchStrategy[Any]:
-    """The id of a charge is one, half of the time."""
-    return _mixed(given, KNOWN)
+def flatmap_case(_: HookContext, case: "Case[Any]") -> "st.SearchStrategy[Case[Any]]":
+    """Where nothing is meant to be wrong, a picture is one half of the time, and an id or account is there."""
+    if case.meta is None or case.meta.generation.mode.is_negative:
+        return st.just(case)
+    known = {"image": PICTURES, **KNOWN}
+    names = [name for part in (case.body, case.path_parameters) if isinstance(part, dict) for name in part]
+    chosen = st.fixed_dictionaries({name: st.sampled_from(known[name]) for name in names if name in known})
+    return st.one_of(st.just({}), chosen).map(lambda values: _with(case, values))
 
 
-def _mixed(given: Any, known: dict[str, list[Any]]) -> st.SearchStrategy[Any]:
-    names = [name for name in known if isinstance(given, dict) and name in given]
-    chosen = st.fixed_dictionaries({name: st.sampled_from(known[name]) for name in names})
-    return st.one_of(st.just(given), chosen.map(lambda values: {**given, **values})) if names else st.just(given)
+def _with(case: "Case[Any]", values: dict[str, Any]) -> "Case[Any]":
+    for part in (case.body, case.path_parameters):
+        if isinstance(part, dict):
+            part.update({name: value for name, value in values.items() if name in part})
+    return case
 
 
 @schemathesis.hook
