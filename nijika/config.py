@@ -9,21 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    NonNegativeInt,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from nijika import rules, toml
 from nijika.credits import Amount
 from nijika.errors import ConfigError, Mistake
+from nijika.limits.settings import PerTimeSetting
 from nijika.middlewares import MIDDLEWARES
-from nijika.middlewares.rate_limit import PerTime, per_time
 from nijika.module import Middleware, Module, Plugin, Settings
 from nijika.pages import files
 from nijika.plugins import PLUGINS
@@ -38,22 +30,41 @@ SECONDS_MAX = 604_800  # a week; more than this is a slip of the pen
 
 _POSTGRES = ("postgres://", "postgresql://")
 
-Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
+Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX, title="seconds")]
 
 
 class Server(Settings):
     """`[server]`: where nijika listens, with how many processes, and how long it waits for callers."""
 
     host: str = "127.0.0.1"
+    """The address to listen on. `0.0.0.0` or `::` to be reached from other machines; `secrets` are needed then."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """The port to listen on; 0 takes a free one, which `nijika serve` prints."""
     public_url: str = "http://127.0.0.1:8080"
+    """Where callers reach the gateway: scheme, host and port. Links, redirects of a sign-in and the reference are made
+    from it, never from what a caller sends as Host; with https, cookies are marked Secure. Set it before you publish.
+    """
     processes: Annotated[int, Field(ge=1, le=PROCESSES_MAX)] = 1
+    """How many processes share the port, under a supervisor that starts them again. One for each core that is left
+    beside PostgreSQL and the worker; each has its own connections to the database (operations.md).
+    """
     head_seconds: Seconds = 10
+    """A whole request head must arrive within this, from its first byte. Guards against callers who trickle."""
     idle_seconds: Seconds = 75
+    """A connection without a request is closed after this. Longer than your balancer keeps one open."""
     body_seconds: Seconds = 30
+    """A body must make progress within this: 4 KiB, or its end. More for callers on very bad lines."""
     write_seconds: Seconds = 60
+    """A caller must read 4 KiB, or all that waits for it, within this; who does not is cut off."""
     drain_seconds: Seconds = 30
+    """How long open calls may go on after Ctrl-C or SIGTERM. Long enough for your slowest call; whatever stops the
+    service must wait longer still before it kills.
+    """
     secrets: tuple[str, ...] = ()
+    """What keys, sessions and cookies are sealed with, 32 characters at least; the first one seals, all open. To
+    change it, put the new one first and keep the old one behind it. Without any, on loopback, one is made and kept in
+    `data/secret`. Whoever loses them makes every key invalid.
+    """
 
 
 def _database_url(text: str) -> str:
@@ -82,15 +93,18 @@ def _headers(fields: dict[str, str]) -> dict[str, str]:
 
 
 class Database(Settings):
-    """`[database]`: "embedded" starts PostgreSQL from the wheel, in data/.
+    """`[database]`: where accounts, keys, charges and sessions are."""
 
-    With `pgbouncer` the url may lead to one in transaction mode; changes of keys are heard at `listen_url`, past it.
+    url: Annotated[str, AfterValidator(_database_url), Field(title="`embedded`, or an address")] = "embedded"
+    """`embedded` starts the PostgreSQL of the wheel, in `data/`. An address such as `postgresql://user@host/name` for
+    one of your own, which several gateways can share.
     """
-
-    url: Annotated[str, AfterValidator(_database_url)] = "embedded"
     connections_max: PositiveInt = 10
+    """Connections of each process; the ledger has one more. More only if calls wait for one: most wait for the disk."""
     pgbouncer: bool = False
-    listen_url: Annotated[str, AfterValidator(_postgres_url)] | None = None
+    """The url leads to a pgbouncer in transaction mode: nothing is prepared then, which costs some speed."""
+    listen_url: Annotated[str, AfterValidator(_postgres_url), Field(title="address")] | None = None
+    """Past the pgbouncer, straight to PostgreSQL: changes of keys are heard there at once, and not after seconds."""
 
     @model_validator(mode="after")
     def _between_two(self) -> Self:
@@ -106,15 +120,19 @@ class Database(Settings):
 
 
 class LedgerSettings(Settings):
-    """`[ledger]`: how long a process may be silent before its open charges are refunded."""
+    """`[ledger]`: what is held when a process dies."""
 
-    lease_seconds: Annotated[float, Field(ge=2, le=SECONDS_MAX)] = 30
+    lease_seconds: Annotated[float, Field(ge=2, le=SECONDS_MAX, title="seconds")] = 30
+    """A process without a sign of life for this long is dead: others refund its open charges, and it may not go on.
+    Less gives callers their credit back sooner; more bears longer pauses of machines and databases.
+    """
 
 
 class Credits(Settings):
     """`[credits]`: what a new account begins with."""
 
     signup_bonus: Amount = 0
+    """What an account begins with: by sign-in, once for each identity for ever, or by `nijika user add`."""
 
 
 def _web_url(text: str) -> str:
@@ -124,18 +142,26 @@ def _web_url(text: str) -> str:
     return text
 
 
-class Provider(Settings):
-    """One provider of sign-in; the addresses are for GitHub Enterprise and self-managed GitLab.
+WebUrl = Annotated[str, AfterValidator(_web_url), Field(title="address")]
 
-    `trust_email`: what this host says about e-mail addresses is true, so that one may lead into an account that has it.
-    """
+
+class Provider(Settings):
+    """One provider of sign-in."""
 
     client_id: Annotated[str, Field(min_length=1)]
+    """The application's id, as the provider gave it (sign-in.md tells where)."""
     client_secret: Annotated[str, Field(min_length=1)]
-    authorize_url: Annotated[str, AfterValidator(_web_url)] | None = None
-    token_url: Annotated[str, AfterValidator(_web_url)] | None = None
-    api_url: Annotated[str, AfterValidator(_web_url)] | None = None
+    """Its secret; `$NAME` takes it from the environment, and while that is unset the provider is off."""
+    authorize_url: WebUrl | None = None
+    """Where a sign-in begins, for GitHub Enterprise or a GitLab of your own. All three addresses, or none."""
+    token_url: WebUrl | None = None
+    """Where its code is exchanged."""
+    api_url: WebUrl | None = None
+    """Where the person is asked for: `https://HOST/api/v3` of GitHub Enterprise, `https://HOST/api/v4` of GitLab."""
     trust_email: bool = False
+    """This host's word on e-mail addresses counts: who has the address of an account here there, gets into that
+    account. github.com's always does; of other hosts you must know whether they verify addresses.
+    """
 
     @model_validator(mode="after")
     def _all_or_none(self) -> Self:
@@ -146,24 +172,29 @@ class Provider(Settings):
 
 
 class Login(Settings):
-    """`[login]`: a provider whose variables are unset is off."""
+    """`[login]`: how people sign in; a provider whose variables are unset is off."""
 
     first_user_is_admin: bool = False
+    """Who signs in first, while there is nobody else, becomes admin. Off: `nijika user role` makes one."""
     github: Provider | None = None
+    """Sign-in by GitHub, or GitHub Enterprise."""
     gitlab: Provider | None = None
+    """Sign-in by gitlab.com, or a GitLab of your own; the settings are those of `github`."""
 
 
 class WakeSettings(Settings):
     """How a worker that was scaled to zero is woken."""
 
-    path: Annotated[str, AfterValidator(_wire_path)]
+    path: Annotated[str, AfterValidator(_wire_path), Field(title="path")]
+    """What is asked until it is answered well, such as `/ready`: cheap, and without a body."""
     seconds: Seconds
+    """How long that may take before the call is refused with 503. As long as the worker's slowest start."""
 
 
 class CheckSettings(Settings):
     """How a worker is asked in the background whether it is well."""
 
-    path: Annotated[str, AfterValidator(_wire_path)]
+    path: Annotated[str, AfterValidator(_wire_path), Field(title="path")]
     """A GET of this path is good when it is answered with 2xx."""
     seconds: Seconds
     """From one check to the next; each must be answered within as many."""
@@ -172,14 +203,21 @@ class CheckSettings(Settings):
 class UpstreamSettings(Settings):
     """`[upstreams.NAME]`: a worker, at one address or several."""
 
-    urls: Annotated[tuple[Annotated[str, AfterValidator(base_url)], ...], Field(min_length=1)]
+    urls: Annotated[tuple[Annotated[str, AfterValidator(base_url), Field(title="address")], ...], Field(min_length=1)]
+    """Where the worker is. Of several the least busy is asked; one that cannot be connected to rests for a while."""
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
+    """Fields sent with every request to this upstream, such as its credentials; they win over the caller's."""
     connect_seconds: Seconds = 5
+    """How long a connection may take to come about."""
     first_byte_seconds: Seconds = 160
+    """How long the worker may work before its answer begins. Longer than its slowest call takes."""
     idle_seconds: Seconds = 60
+    """The longest silence between two pieces of an answer."""
     total_seconds: Seconds = 600
+    """The longest that a whole call may take, without the time in which it is the caller who is waited for."""
     wake: WakeSettings | None = None
-    max_rate: Annotated[PerTime, BeforeValidator(per_time)] | None = None
+    max_rate: PerTimeSetting | None = None
+    """Each process begins calls at most at this pace, and others wait for a moment: for workers that shed load."""
     failures_max: PositiveInt = 5
     """An address rests after this many failed calls in a row: broken off, too late, or 5xx other than 503."""
     rest_seconds: Seconds = 1
@@ -194,7 +232,7 @@ class UpstreamSettings(Settings):
     """This many calls wait for room at an address, first come, first served; further ones are 503 at once."""
     queue_seconds: Seconds = 10
     """A call that has waited this long for room is 503."""
-    fallback: str | None = None
+    fallback: Annotated[str, Field(title="name of an upstream")] | None = None
     """The upstream that takes a call of which nothing could be sent here."""
 
     @model_validator(mode="after")
@@ -210,14 +248,23 @@ class Config(Settings):
     """The whole file; `directory` is its folder, from which relative paths count."""
 
     server: Server = Server()
+    """How it listens, and how long it waits for callers."""
     database: Database = Database()
+    """Where accounts, keys and charges are."""
     ledger: LedgerSettings = LedgerSettings()
+    """What becomes of charges when a process dies."""
     credits: Credits = Credits()
+    """What a new account begins with."""
     login: Login = Login()
+    """How people sign in."""
     middlewares: tuple[Middleware, ...] = ()
+    """The chain: each request passes these links in this order."""
     upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)
+    """The workers, by name."""
     routes: tuple[Plugin, ...] = ()
+    """What is served."""
     directory: Path = Path()
+    """The file's folder."""
 
     def table(self) -> Routes:
         """Where everything is served, the files of pages included."""

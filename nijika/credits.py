@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 MICRO = 1_000_000
 LARGEST = 10**12 * MICRO  # far under bigint's 9.2e18, so that sums of many accounts still fit
@@ -39,5 +39,5 @@ def _amount(value: Any) -> Any:
     raise ValueError('an amount is written in quotes, such as "0.01", so that it stays exact')
 
 
-Amount = Annotated[int, BeforeValidator(_amount)]
+Amount = Annotated[int, BeforeValidator(_amount), PlainSerializer(show), Field(title='credits, such as `"0.01"`')]
 """A field of the configuration that is written as decimal text and read as micro-credits."""

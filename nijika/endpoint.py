@@ -27,10 +27,12 @@ def _field_name(text: str) -> str:
 
 
 class Metered(Settings):
-    """`hold` the most that a call may cost; `capture` names the field in which the worker reports what it did cost."""
+    """A price by use."""
 
     hold: Annotated[Amount, Field(gt=0)]
-    capture: Annotated[str, AfterValidator(_field_name)]
+    """The most that a call may cost; it is held until the answer is complete."""
+    capture: Annotated[str, AfterValidator(_field_name), Field(title="name of a field")]
+    """The field of the worker's answer that tells what it did cost; without a right one the whole hold is captured."""
 
 
 def _price(value: Any) -> Price:
@@ -59,8 +61,10 @@ def _path(value: str) -> str:
     return value
 
 
-PriceSetting = Annotated[Price, BeforeValidator(_price), Table(Metered)]
-PathSetting = Annotated[str, AfterValidator(_path)]
+PriceSetting = Annotated[
+    Price, BeforeValidator(_price), Table(Metered), Field(title='credits, such as `"0.01"`; `"free"`; or a table')
+]
+PathSetting = Annotated[str, AfterValidator(_path), Field(title="path")]
 
 
 def body(request: web.Request, upstream: str, bytes_max: int) -> Inbound:

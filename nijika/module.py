@@ -28,9 +28,15 @@ __all__ = [
 
 
 class Settings(BaseModel):
-    """A table of config.toml: typed, frozen, and without room for unknown fields."""
+    """A table of config.toml: typed, frozen, and without room for unknown fields.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+    The string below a field is what operators read of it (docs/configuration.md); `title` of a Field says in their
+    words what its values look like, where Python's type does not.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Table(NamedTuple):
@@ -43,6 +49,7 @@ class Module(Settings):
     """A table with `use`: the name of the class that reads it."""
 
     use: str = ""
+    """The name of the class: one that comes with nijika, or `package.module:Class` of your own."""
 
     @asynccontextmanager
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:  # noqa: ARG002 (for those who need it)

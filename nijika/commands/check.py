@@ -7,7 +7,8 @@ from nijika import credits
 from nijika.commands.setting import Parsers, parser, show, table
 from nijika.config import Config, load
 from nijika.errors import CommandError, Problem
-from nijika.middlewares.rate_limit import RateLimit, Rule, bucket
+from nijika.limits.caller import bucket
+from nijika.middlewares.rate_limit import RateLimit, Rule
 from nijika.proxy.path import canonical
 from nijika.route import FREE, Price, Route
 

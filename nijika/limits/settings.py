@@ -4,7 +4,7 @@ import re
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 MEMORY = "memory"
 
@@ -27,6 +27,11 @@ def per_time(value: object) -> PerTime:
     return PerTime(int(match[1]), _UNITS[match[2]])
 
 
+PerTimeSetting = Annotated[
+    PerTime, BeforeValidator(per_time), Field(title='rate such as `"5/s"`, by `s`, `m`, `h` or `d`')
+]
+
+
 def _store(text: str) -> str:
     """The address is not repeated in the sentence, since it may hold a password."""
     if text != MEMORY and not _is_redis(text):
@@ -44,4 +49,4 @@ def _is_redis(text: str) -> bool:
     return url.scheme in {"redis", "rediss"} and has_place and is_plain and bool(re.fullmatch(r"/?|/[0-9]+", url.path))
 
 
-Store = Annotated[str, AfterValidator(_store)]
+Store = Annotated[str, AfterValidator(_store), Field(title='`"memory"`, or the address of a Redis')]

@@ -1,9 +1,9 @@
 """Your key: who pays, and whether this key may go where it wants to go."""
 
-from typing import Annotated, ClassVar, Self
+from typing import ClassVar, Self
 
 from aiohttp import hdrs, web
-from pydantic import BeforeValidator, PrivateAttr, model_validator
+from pydantic import PrivateAttr, model_validator
 
 from nijika.errors import (
     InvalidKey,
@@ -16,7 +16,7 @@ from nijika.errors import (
 )
 from nijika.limits.caller import bucket
 from nijika.limits.penalty import Penalty
-from nijika.limits.settings import MEMORY, PerTime, Store, per_time
+from nijika.limits.settings import MEMORY, PerTimeSetting, Store
 from nijika.module import Handler, Middleware, Route
 from nijika.state import CLIENT_IP, KEY, KEYRING, MATCH, SHARED, VAULT
 from nijika.store.keys import Key
@@ -24,15 +24,15 @@ from nijika.store.vault import is_well_formed
 
 
 class ApiKey(Middleware):
-    """Routes that need a key get it from `X-API-Key` or `Authorization: Bearer`; the others pass.
-
-    An address from which more than `failures` wrong keys came is refused before the database is asked; they are
-    counted in `store`, and by each process alone while that is away.
-    """
+    """Routes that need a key get it from `X-API-Key` or `Authorization: Bearer`; the others pass."""
 
     use: str = "api_key"
-    failures: Annotated[PerTime, BeforeValidator(per_time)] | None = None
+    failures: PerTimeSetting | None = None
+    """How many keys that are not valid may come from one address; then it is refused with 429 before the database is
+    asked, with right ones, too. Be generous where many people share an address.
+    """
     store: Store = MEMORY
+    """Where these are counted: by each process, or together, in a Redis; by each process alone while that is away."""
 
     after: ClassVar[tuple[str, ...]] = ("real_ip",)
     _penalty: Penalty | None = PrivateAttr(default=None)

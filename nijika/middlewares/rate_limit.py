@@ -7,20 +7,18 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from aiohttp import web
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, PrivateAttr, model_validator
 
 from nijika.errors import BadPath, LimiterUnavailable, Problem, TooManyRequests
 from nijika.limits.caller import bucket
 from nijika.limits.flights import Flights
 from nijika.limits.gcra import Decision, Memory, Rate
-from nijika.limits.settings import MEMORY, PerTime, Store, per_time
+from nijika.limits.settings import MEMORY, PerTimeSetting, Store
 from nijika.limits.shared import CAPACITY_DAYS_MAX, Shared
 from nijika.module import Handler, Middleware, Route, Settings
 from nijika.proxy.path import canonical
 from nijika.route import reaches
 from nijika.state import CLIENT_IP, KEY, LIMIT_FIELDS, MATCH, PATH, REQUEST_ID, SHARED
-
-__all__ = ["PerTime", "RateLimit", "Rule", "bucket", "per_time"]
 
 FULL_SECONDS = 1  # when a call under way will end is not known
 
@@ -40,16 +38,20 @@ def _prefix(text: str) -> str:
 
 
 class Rule(Settings):
-    """Below `prefix`: `limit` calls in the long run, `burst` at once (default: as many as `limit` counts).
+    """What one caller may do below one prefix: a rate, a number of calls under way, or both."""
 
-    `concurrency` calls of one caller may be under way, whatever their rate. Either of the two may be left out.
-    """
-
-    prefix: Annotated[str, AfterValidator(_prefix)]
-    limit: Annotated[PerTime, BeforeValidator(per_time)] | None = None
+    prefix: Annotated[str, AfterValidator(_prefix), Field(title="path")]
+    """The path below which it counts, by whole segments; `/` is everything that no longer prefix matches."""
+    limit: PerTimeSetting | None = None
+    """How many calls may pass in the long run."""
     burst: PositiveInt | None = None
+    """How many may come at once; left out: as many as `limit` counts. More for pages that load much at a time."""
     concurrency: PositiveInt | None = None
+    """How many calls of one caller may be under way, whatever their rate. For calls that take long."""
     per: Literal["address", "key", "account"] = "address"
+    """Who is counted: the address (of IPv6 its /64), the key, or all keys of an account together. By key or account the
+    link stands behind `api_key`.
+    """
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
@@ -72,18 +74,25 @@ class Rule(Settings):
 
 
 class RateLimit(Middleware):
-    """Of the rules whose prefix matches, the longest with a limit and the longest with a concurrency count the call.
+    """Not too fast, and not too much at once (limits.md).
 
-    `entries_max` callers are known to each rule. With a Redis as `store`, all processes count together; `on_outage`
-    says what happens while it is away: each process counts by itself, or calls to workers and with keys are refused.
-    The link may stand in the chain twice: before `api_key` by address, and behind it by key.
+    Of the rules whose prefix matches, the longest with a limit and the longest with a concurrency count the call. The
+    link may stand in the chain twice: before `api_key` by address, and behind it by key or account.
     """
 
     use: str = "rate_limit"
     store: Store = MEMORY
+    """Where it is counted: each process by itself, or all that have this rule together, in a Redis or Valkey such as
+    `redis://127.0.0.1:6379/0`. A Redis once there is more than one process or gateway.
+    """
     on_outage: Literal["local", "refuse"] = "local"
+    """While that Redis is away: each process counts by itself, or calls to workers and with keys are refused with
+    503. `refuse` where too many calls do more harm than none.
+    """
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    """Who may do how much where."""
     entries_max: PositiveInt = 65_536
+    """How many callers each rule remembers in memory; beyond that, those who have most of their burst are forgotten."""
 
     after: ClassVar[tuple[str, ...]] = ("real_ip",)
     _tables: dict[str, tuple[Rule, Memory]] = PrivateAttr(default_factory=dict)

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Annotated
 
 from aiohttp import hdrs, web
-from pydantic import PlainValidator
+from pydantic import Field, PlainValidator
 
 from nijika.module import Handler, Middleware
 from nijika.state import CLIENT_IP
@@ -22,14 +22,19 @@ def _network(value: object) -> IPv4Network | IPv6Network:
 
 
 class RealIp(Middleware):
-    """`trusted_proxies` lists networks (CIDR) whose word on the client's address counts; empty: nobody's does.
+    """Who the caller really is, behind proxies that you trust.
 
-    The addresses that were handed on are walked from the nearest to the farthest; the first one that is not trusted
-    is the caller. A text that is no address ends the walk at the hop before it.
+    The addresses that were handed on (X-Forwarded-For, or else Forwarded) are walked from the nearest to the farthest;
+    the first one that is not trusted is the caller. A text that is no address ends the walk at the hop before it.
     """
 
     use: str = "real_ip"
-    trusted_proxies: tuple[Annotated[IPv4Network | IPv6Network, PlainValidator(_network)], ...] = ()
+    trusted_proxies: tuple[
+        Annotated[IPv4Network | IPv6Network, PlainValidator(_network), Field(title="network in CIDR")], ...
+    ] = ()
+    """The networks of your own proxies and balancers, whose word on the caller's address counts; without any, only the
+    socket's peer does. Never a network in which callers are: they could be whoever they like.
+    """
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Put the caller's address on the request."""

@@ -21,15 +21,17 @@ from nijika.store.sessions import Life, Visitor
 
 DAY = 86_400
 
-Seconds = Annotated[float, Field(ge=60, le=366 * DAY)]
+Seconds = Annotated[float, Field(ge=60, le=366 * DAY, title="seconds")]
 
 
 class Session(Middleware):
-    """A session ends after `idle_seconds` without use, and after `total_seconds` in any case."""
+    """Browsers: an encrypted cookie names a session in the database."""
 
     use: str = "session"
     idle_seconds: Seconds = 7 * DAY
+    """A session ends after this long without use."""
     total_seconds: Seconds = 30 * DAY
+    """A session ends after this long in any case; people sign in again then."""
 
     after: ClassVar[tuple[str, ...]] = ("real_ip", "rate_limit")
 

@@ -16,25 +16,32 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class Proxy(Plugin):
-    """Calls of `path` go to `target` on the upstream; `target` left out means the same path.
-
-    A path that ends in `/*` forwards everything below it; its target then ends so too.
-    `key = true` asks for a key although the route is free. When the caller of a priced route hangs up after its upload,
-    the work is finished and paid for ("finish"), or stopped and refunded (`on_disconnect = "cancel"`).
-    `summary`, a line, and `description` are what people and programs read about it.
-    """
+    """Calls of `path` go to a worker, and its answers back: one table makes one paid endpoint."""
 
     path: PathSetting
+    """Where it is called. A segment `{name}` stands for any one segment, a last `*` for all the rest."""
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("POST",)
+    """The methods that pass; others are 405."""
     upstream: str
+    """The worker: the name of a table `[upstreams.NAME]`."""
     target: PathSetting | None = None
+    """The path on the worker; left out: the same as `path`. Where the path ends in `*` the target does, too."""
     price: PriceSetting
+    """What a success costs; a call that fails costs nothing. A table where the worker tells what it did cost."""
     key: bool = False
+    """A free route asks for a key all the same. A priced one always does."""
     body_bytes_max: NonNegativeInt = 26_214_400
+    """The largest body that is taken, in bytes; a larger one is 413. Not more than the worker takes."""
     content_types: tuple[str, ...] = ()
+    """The types of body that are taken, such as `image/*`; others are 415 before the body is read. Left out: any."""
     on_disconnect: Literal["finish", "cancel"] | None = None
+    """When the caller of a priced call hangs up after its upload: the work is finished and paid for (left out, or
+    `finish`), or stopped and refunded (`cancel`). `cancel` where a worker notices, and stops.
+    """
     summary: Annotated[str, Field(max_length=120)] = ""
+    """A line about it, for the reference and the front page."""
     description: str = ""
+    """More about it, for the reference; an empty line begins a new paragraph."""
 
     @model_validator(mode="after")
     def _check(self) -> "Proxy":

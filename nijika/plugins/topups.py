@@ -78,12 +78,14 @@ class TopUpResult(BaseModel):
 
 
 class TopUps(Plugin):
-    """`POST path` gives credit. It takes a key of an admin's account that has this very route among its scopes.
+    """A payment system gives credit (payments.md).
 
-    A key without scopes will not do: those lie in many hands, and this one makes money.
+    It takes a key of an admin's account that has this very route among its scopes. A key without scopes will not do:
+    those lie in many hands, and this one makes money.
     """
 
     path: PathSetting = "/api/staff/credits"
+    """Where it is asked to."""
 
     def routes(self) -> Iterable[Route]:
         """The one route."""

@@ -35,13 +35,18 @@ class NotTaken(Problem):
 
 
 class WithoutBg(Plugin):
-    """`POST path` takes JSON with `image_base64` and answers with `alpha_base64`; `target` on the upstream makes it."""
+    """The client of withoutBG, told another address, works here (drop-in.md)."""
 
     upstream: str
+    """The worker, one that speaks as nijika's own does: the name of a table `[upstreams.NAME]`."""
     price: PriceSetting
+    """What a success costs."""
     path: PathSetting = "/v1.0/alpha-channel-base64"
+    """Where pictures are sent."""
     target: PathSetting = "/v1/alpha"
+    """The path on the worker."""
     body_bytes_max: PositiveInt = 34_952_534  # 25 MiB in base64
+    """The largest body that is taken, in bytes. A picture in base64 is a third larger than the picture."""
 
     def routes(self) -> Iterable[Route]:
         """The reference of it is withoutBG's own."""

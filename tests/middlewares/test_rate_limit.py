@@ -9,7 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from nijika.middlewares.rate_limit import RateLimit, bucket
+from nijika.limits.caller import bucket
+from nijika.middlewares.rate_limit import RateLimit
 from tests.gateway import CHAIN, Gateway, configuration, loaded, serving, upstream_table
 from tests.peers import answers, streams
 from tests.peers.upstream import Upstream

@@ -27,13 +27,12 @@ _ABOUT_DOCUMENT = About("This description, for machines", answer=Document, statu
 
 
 class OpenApi(Plugin):
-    """`GET /openapi.json` (OpenAPI 3.1) and `GET /docs`, made from the configured routes.
-
-    `title` and `version` are the document's own.
-    """
+    """`GET /openapi.json` (OpenAPI 3.1) and `GET /docs`, made from the configured routes."""
 
     title: str = "API"
+    """What the reference calls your API."""
     version: str = "1"
+    """The version of your API, as the reference tells it; for you to count."""
 
     _document: dict[str, Any] = PrivateAttr(default_factory=dict)
 

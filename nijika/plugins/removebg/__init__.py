@@ -25,17 +25,20 @@ from nijika.store import usage
 
 
 class RemoveBg(Plugin):
-    """`POST path` and `GET account_path`, answered as remove.bg does; the work is done by `target` on the upstream.
-
-    A picture in base64 is a third larger than the picture: `body_bytes_max` counts what is sent.
-    """
+    """Clients of remove.bg, told another address, work here (drop-in.md)."""
 
     upstream: str
+    """The worker, one that speaks as nijika's own does: the name of a table `[upstreams.NAME]`."""
     price: PriceSetting
+    """What a success costs, whatever the size."""
     path: PathSetting = "/v1.0/removebg"
+    """Where pictures are sent."""
     account_path: PathSetting = "/v1.0/account"
+    """Where the balance is asked for."""
     target: PathSetting = "/v1/cutout"
+    """The path on the worker."""
     body_bytes_max: PositiveInt = 34_952_534  # 25 MiB in base64
+    """The largest body that is taken, in bytes. A picture in base64 is a third larger than the picture."""
 
     def routes(self) -> Iterable[Route]:
         """The reference of both is remove.bg's own."""
