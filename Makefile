@@ -1,10 +1,11 @@
-# The commands of this repository: make demo, make test, make check, make crash; make bench and bench-ledger measure.
+# The commands of this repository: make demo, make test, make check, make crash; make bench and bench-ledger measure, make docs
+# writes docs/configuration.md.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check crash bench bench-ledger format lock clean
+.PHONY: demo test check crash bench bench-ledger docs format lock clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m nijika demo
@@ -28,6 +29,10 @@ bench: $(VENV)/.dev $(VENV)/.servers $(VENV)/.bench
 
 bench-ledger: $(VENV)/.dev
 	$(BIN)/python -m bench.ledger $(BENCH)
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m nijika describe --markdown > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -1,11 +1,11 @@
-"""The command line: demo, init, serve, reload, check, migrate, user, key, credits, ledger, explain."""
+"""The command line: demo, init, serve, reload, check, describe, migrate, user, key, credits, ledger, explain."""
 
 import argparse
 import io
 import sys
 from importlib import metadata
 
-from nijika.commands import check, credits, demo, init, key, ledger, reload, serve, user
+from nijika.commands import check, credits, demo, describe, init, key, ledger, reload, serve, user
 from nijika.errors import CommandError, ConfigError, StartError
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for noun in (demo, init, serve, reload, check, user, key, credits, ledger):
+    for noun in (demo, init, serve, reload, check, describe, user, key, credits, ledger):
         noun.add_to(commands)
     return parser
 
