@@ -162,7 +162,15 @@ def _responses(it: Described, method: str) -> dict[str, Any]:
     refusals = problems.responses(
         it.problems, added=it.added, refusal=_refusal(it.route), is_ours=it.route.renders is None
     )
-    return {**successes, **{status: refusal for status, refusal in refusals.items() if status not in successes}}
+    found = {**successes, **{status: refusal for status, refusal in refusals.items() if status not in successes}}
+    return _bare(found) if method == hdrs.METH_HEAD else found
+
+
+def _bare(responses: dict[str, Any]) -> dict[str, Any]:
+    """The heads alone."""
+    return {
+        status: {k: told for k, told in response.items() if k != "content"} for status, response in responses.items()
+    }
 
 
 def _refusal(route: Route) -> dict[str, Any] | None:

@@ -31,6 +31,11 @@ class Call:
     result: str
 
     @property
+    def is_bare(self) -> bool:
+        """Whether the answer is a head without a body."""
+        return self.method == "HEAD"
+
+    @property
     def fields(self) -> dict[str, str]:
         """The fields of its head."""
         fields = {"X-API-Key": self.key} if self.key else {}
@@ -43,9 +48,9 @@ def call(operation: dict[str, Any], method: str, url: str, path: str, key: str) 
     picture = any(kind.startswith("image/") for kind in kinds)
     body: Body = "picture" if picture else "file" if kinds else "none"
     plain = next((kind for kind in kinds if "*" not in kind and not kind.startswith("multipart/")), TYPES["file"])
-    answers = next(iter(operation["responses"].values()))["content"]
-    answer = next(iter(answers))
-    result = "" if answer == "application/json" else f"result.{answer.partition('/')[2]}" if picture else "result"
+    answers = next(iter(operation["responses"].values())).get("content", {})
+    answer = next(iter(answers), "")
+    result = "" if answer in {"", "application/json"} else f"result.{answer.partition('/')[2]}" if picture else "result"
     named = re.sub(r"\{([a-z_]+)\}", lambda name: name[1].upper(), path)
     return Call(method, url + named, key, body, TYPES["picture"] if picture else plain, result.replace(".*", ""))
 
@@ -58,7 +63,9 @@ def snippets(call: Call) -> list[Snippet]:
 def curl(call: Call) -> str:
     """For a shell."""
     lines = ["curl --fail-with-body" + (f" -o {call.result}" if call.result else "")]
-    if call.method != ("GET" if call.body == "none" else "POST"):
+    if call.is_bare:
+        lines[0] += " --head"  # with -X it would wait for a body
+    elif call.method != ("GET" if call.body == "none" else "POST"):
         lines[0] += f" -X {call.method}"
     lines += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in call.fields.items()]
     if call.body != "none":
@@ -82,7 +89,7 @@ def python(call: Call) -> str:
     if call.result:
         lines += [f'with open("{call.result}", "wb") as file:', "    file.write(answer.content)"]
     else:
-        lines.append("print(answer.json())")
+        lines.append("print(dict(answer.headers))" if call.is_bare else "print(answer.json())")
     return "\n".join(lines)
 
 
@@ -104,11 +111,13 @@ def javascript(call: Call) -> str:
         lines += [f"const answer = await fetch({_quoted(call.url)}, {{", *(f"  {option}," for option in options), "});"]
     else:
         lines.append(f"const answer = await fetch({_quoted(call.url)});")
-    lines.append("if (!answer.ok) throw new Error((await answer.json()).detail);")
+    problem = "answer.statusText" if call.is_bare else "(await answer.json()).detail"
+    lines.append(f"if (!answer.ok) throw new Error({problem});")
     if call.result:
         lines.append(f'await writeFile("{call.result}", Buffer.from(await answer.arrayBuffer()));')
     else:
-        lines.append("console.log(await answer.json());")
+        shown = "Object.fromEntries(answer.headers)" if call.is_bare else "await answer.json()"
+        lines.append(f"console.log({shown});")
     return "\n".join(lines)
 
 

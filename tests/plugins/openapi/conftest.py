@@ -46,7 +46,7 @@ content_types = ["application/json", "text/*"]
 [[routes]]
 use = "proxy"
 path = "/files/*"
-methods = ["GET", "PUT"]
+methods = ["GET", "HEAD", "PUT"]
 upstream = "worker"
 price = "free"
 [[routes]]

@@ -42,6 +42,7 @@ async def test_it_has_every_call_of_programs_and_no_page(site: Gateway) -> None:
         "GET /health",
         "GET /openapi.json",
         "GET /ready",
+        "HEAD /files/{rest}",
         "POST /api/removebg",
         "POST /api/write",
         "POST /mix/{colour}",
@@ -240,6 +241,7 @@ async def test_answers_without_content_are_told_of(site: Gateway) -> None:
     assert {operation: statuses for operation, statuses in bare.items() if statuses} == {
         "get /openapi.json": {"304"},
         "get /files/{rest}": {"204", "304"},
+        "head /files/{rest}": set(paths["/files/{rest}"]["head"]["responses"]),
         "put /files/{rest}": {"204"},
         "post /api/write": {"204"},
         "post /mix/{colour}": {"204"},

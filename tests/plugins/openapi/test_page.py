@@ -29,10 +29,21 @@ async def test_the_page_has_every_call_with_its_price_and_examples(site: Gateway
         assert f'id="{operation["operationId"]}"' in page.text
         assert f"<code>{path}</code>" in page.text
     assert "1 credit</span>" in page.text
-    assert page.text.count("<summary>curl</summary>") == page.text.count("<summary>JavaScript</summary>") == 11
+    assert page.text.count("<summary>curl</summary>") == page.text.count("<summary>JavaScript</summary>") == 12
     assert "idempotency-key-reused" in page.text
     assert "style=" not in page.text
     assert "<script>" not in page.text
+
+
+async def test_a_head_is_asked_for_as_one(site: Gateway) -> None:
+    async with browser(site) as stranger:
+        page = html.unescape((await stranger.page("/docs")).text)
+
+    article = page[page.index('id="head_files_rest"') :].partition("</article>")[0]
+    assert "curl --fail-with-body --head" in article
+    assert "print(dict(answer.headers))" in article
+    assert "Object.fromEntries(answer.headers)" in article
+    assert "json" not in article
 
 
 async def test_a_stranger_sees_no_key_and_cannot_ask_for_one(site: Gateway) -> None:
