@@ -120,13 +120,14 @@ async def test_credit_that_is_held_counts_as_still_there(ada: Holder) -> None:
     held = "UPDATE accounts SET available = available - $1, held = held + $1 WHERE id = $2"
     await pool.execute(held, parse("60"), ada.customer.account)
     await watch(ada).look()
+    await ada.pay("1")
     while_held = await told(ada)
     spent = "UPDATE accounts SET held = held - $1, spent = spent + $1 WHERE id = $2"
     await pool.execute(spent, parse("60"), ada.customer.account)
     await watch(ada).look()
 
     assert while_held == []
-    assert await told(ada) == [(LOW, "50")]
+    assert await told(ada) == [(LOW, "50")]  # 101 - 60 = 41
 
 
 async def test_a_new_threshold_above_the_credit_is_no_fall(ada: Holder) -> None:

@@ -154,7 +154,8 @@ async def test_a_body_without_end_does_not_undo_the_success(
 
     receiver.answer = answer
 
-    assert (await send(receiver.url)).error is None
+    async with asyncio.timeout(10):
+        assert (await send(receiver.url)).error is None
 
 
 @pytest.mark.parametrize(
