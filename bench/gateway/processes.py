@@ -13,7 +13,6 @@ from pathlib import Path
 
 from bench.gateway.cores import on
 from bench.gateway.programs import Unavailable
-from nijika.local.privileges import Identity
 
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.01
@@ -87,7 +86,6 @@ def running(
     Main thread only: on Linux the program ends with the thread that started it. `variables` are added to ours,
     and it starts in `folder`, or else where the bench lies.
     """
-    same = Identity("same", os.geteuid(), os.getegid())
     with log.open("ab") as output, on(cores):
         child = subprocess.Popen(  # noqa: S603 (contenders, as they stand here)
             list(map(str, words)),
