@@ -6,7 +6,7 @@ import resource
 from collections.abc import Coroutine
 from typing import Any
 
-from bench.siege import slow, soak
+from bench.siege import addresses, revocations, slow, soak
 
 
 def main() -> int:
@@ -23,6 +23,10 @@ def _parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(required=True, metavar="KIND")
     _add_slow(kinds.add_parser("slow", help="slow heads, bodies and readers, by slowhttptest"))
     _add_soak(kinds.add_parser("soak", help="mixed traffic, and what is held before and after it"))
+    _add_addresses(
+        kinds.add_parser("addresses", help="callers by the hundred thousand, and what remembering them takes")
+    )
+    _add_revocations(kinds.add_parser("revocations", help="how long a revoked key is good elsewhere"))
     return parser
 
 
@@ -36,6 +40,16 @@ def _add_slow(parser: argparse.ArgumentParser) -> None:
 def _add_soak(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.set_defaults(run=lambda given: soak.main(given.seconds, given.processes))
+
+
+def _add_addresses(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", type=int, default=300_000)
+    parser.set_defaults(run=lambda given: addresses.main(given.count, given.processes))
+
+
+def _add_revocations(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", type=int, default=200)
+    parser.set_defaults(run=lambda given: revocations.main(given.count, given.processes))
 
 
 def _raise_descriptors() -> None:

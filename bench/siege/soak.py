@@ -17,6 +17,7 @@ import aiohttp
 from bench.siege import tasks
 from bench.siege.calls import KINDS, Caller
 from bench.siege.gateway import UNLIMITED, Gateway, initialised, served
+from bench.siege.pinned import pinned
 from bench.siege.visitor import visitor
 from bench.siege.worker import OPEN, working
 
@@ -98,11 +99,13 @@ async def _again(call: Callable[[Caller], Awaitable[str]], caller: Caller, end: 
 async def _at_rest(gateway: Gateway) -> Holding:
     """What is held once nothing is under way."""
     await asyncio.sleep(REST_SECONDS)
-    pids = set(gateway.pids())
-    told: dict[int, int] = {}
-    while told.keys() != pids:  # the kernel chooses which of them answers
-        async with aiohttp.request("GET", f"{gateway.url}/tasks") as answer:
-            body = await answer.json()
-            told[body["pid"]] = body["tasks"]
+    async with pinned(gateway) as sessions:
+        count = sum([await _tasks(session) for session in sessions])
     await asyncio.sleep(1)
-    return Holding(gateway.rss_mb(), gateway.descriptors(), sum(told.values()))
+    return Holding(gateway.rss_mb(), gateway.descriptors(), count)
+
+
+async def _tasks(session: aiohttp.ClientSession) -> int:
+    async with session.get("/tasks") as answer:
+        count: int = (await answer.json())["tasks"]
+        return count

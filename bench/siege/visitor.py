@@ -13,6 +13,8 @@ from nijika.store import sessions
 from nijika.store.sessions import Life
 
 DAY_SECONDS = 86_400
+TOKEN = "t"  # noqa: S105 (it guards nothing here)
+"""What the forms of this session carry."""
 
 
 def visitor(file: Path, name: str) -> str:
@@ -29,7 +31,7 @@ def visitor(file: Path, name: str) -> str:
             agent="siege",
             life=Life(DAY_SECONDS, DAY_SECONDS),
         )
-        told = {"created": int(time.time()), "session": {"id": str(session), "token": "t"}}
+        told = {"created": int(time.time()), "session": {"id": str(session), "token": TOKEN}}
         return work.vault.cipher("nijika session cookie").encrypt(json.dumps(told).encode()).decode()
 
     return f"{NAME}={working(argparse.Namespace(config=file, data=None), begin)}"
