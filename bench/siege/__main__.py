@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import resource
+import signal
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -12,6 +14,7 @@ from bench.siege import addresses, revocations, slow, soak
 def main() -> int:
     """The exit status: 0 if everything was as it should be."""
     _raise_descriptors()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nobody is left behind
     arguments = _parser().parse_args()
     work: Coroutine[Any, Any, bool] = arguments.run(arguments)
     return 0 if asyncio.run(work) else 1
@@ -33,8 +36,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_slow(parser: argparse.ArgumentParser) -> None:
     names = [siege.name for siege in slow.SIEGES]
     parser.add_argument("--connections", type=int, default=1000)
+    parser.add_argument("--rate", type=int, default=slow.RATE, help="new connections a second")
     parser.add_argument("--only", nargs="+", default=names, choices=names)
-    parser.set_defaults(run=lambda given: slow.main(given.connections, given.processes, given.only))
+    parser.set_defaults(run=lambda given: slow.main(given.connections, given.rate, given.processes, given.only))
 
 
 def _add_soak(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-SERVE = ("-m", "nijika", "serve")
 END_SECONDS = 90
 _COMPLAINT = re.compile("WARNING|ERROR|CRITICAL|Traceback|Error")
 _STAMP = re.compile(r"^[-0-9]+ [:,0-9]+ ")
@@ -80,30 +79,33 @@ def initialised(folder: Path, changes: Mapping[str, str], more: str = "") -> Pat
 
 
 @contextmanager
-def served(file: Path, command: tuple[str, ...] = SERVE, *, limit: str = "") -> Iterator[Gateway]:
-    """A gateway of this configuration, until the block ends; `limit` are words of the shell that come before it."""
+def served(file: Path) -> Iterator[Gateway]:
+    """A gateway of this configuration, until the block ends."""
     log = file.with_suffix(".log")
-    words = [sys.executable, *command, "--config", str(file)]
-    if limit:
-        words = ["/bin/sh", "-c", f'{limit}; exec "$0" "$@"', *words]
-    with log.open("w") as said:
-        process = subprocess.Popen(  # noqa: S603 (nothing of a stranger's is in it)
+    words = [*_NIJIKA, "serve", "--config", str(file)]
+    with (
+        log.open("w") as said,
+        subprocess.Popen(  # noqa: S603 (nothing of a stranger's is in it)
             words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
-        )
-    try:
-        assert process.stdout
-        line = process.stdout.readline()
-        found = re.match(r"listening on (\S+)", line)
-        if found is None:
-            raise SystemExit(f"the gateway did not start: {line}{log.read_text()}")
-        yield Gateway(found[1], file.parent, process, log)
-    finally:
-        process.terminate()
+        ) as process,
+    ):
         try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            assert process.stdout
+            line = process.stdout.readline()
+            found = re.match(r"listening on (\S+)", line)
+            if found is None:
+                raise SystemExit(f"the gateway did not start: {line}{log.read_text()}")
+            yield Gateway(found[1], file.parent, process, log)
+        finally:
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _run(*words: str) -> str:

@@ -19,7 +19,7 @@ from bench.siege.good import calling
 from bench.siege.sockets import LOOK_SECONDS, Lives
 from bench.siege.worker import OPEN, working
 
-RATE = 200  # new connections a second
+RATE = 50  # new connections a second, as slowhttptest has it
 QUIET_SECONDS = 10.0
 LATE_SECONDS = 2.0
 P99_SECONDS = 0.1
@@ -43,7 +43,7 @@ SIEGES = (
 )
 
 
-async def main(connections: int, processes: int, only: Sequence[str]) -> bool:
+async def main(connections: int, rate: int, processes: int, only: Sequence[str]) -> bool:
     """Run the sieges; whether all slow ones were cut in time, and the good caller did not notice."""
     # The slow ones have a worker of their own: it is the gateway that is looked at.
     with tempfile.TemporaryDirectory() as folder, working() as worker, working() as other:
@@ -52,19 +52,19 @@ async def main(connections: int, processes: int, only: Sequence[str]) -> bool:
         with served(file) as gateway:
             key = await asyncio.to_thread(gateway.customer)
             sieges = [siege for siege in SIEGES if siege.name in only]
-            fine = [await besiege(gateway, key, siege, connections) for siege in sieges]
+            fine = [await besiege(gateway, key, siege, connections, rate) for siege in sieges]
             print(await asyncio.to_thread(gateway.verify), *gateway.complaints(), sep="\n", flush=True)
     return all(fine)
 
 
-async def besiege(gateway: Gateway, key: str, siege: Siege, connections: int) -> bool:
+async def besiege(gateway: Gateway, key: str, siege: Siege, connections: int, rate: int) -> bool:
     """One siege; the good caller calls before and during it."""
     with calling(gateway.url, key) as before:
         await asyncio.sleep(QUIET_SECONDS)
     rss = gateway.rss_mb()
     with calling(gateway.url, key) as during:
         async with Lives(urlsplit(gateway.url).port or 80) as lives:
-            with _slow(gateway.url, siege, connections) as process:
+            with _slow(gateway.url, siege, connections, rate) as process:
                 while process.poll() is None and (lives.alive or lives.count < connections):
                     await asyncio.sleep(LOOK_SECONDS)
                 load = os.getloadavg()[0]
@@ -82,9 +82,9 @@ async def besiege(gateway: Gateway, key: str, siege: Siege, connections: int) ->
 
 
 @contextmanager
-def _slow(url: str, siege: Siege, connections: int) -> Iterator["subprocess.Popen[bytes]"]:
-    seconds = round(connections / RATE + siege.seconds + 20)
-    options = ("-c", str(connections), "-r", str(RATE), "-l", str(seconds), "-p", "20", *siege.options)
+def _slow(url: str, siege: Siege, connections: int, rate: int) -> Iterator["subprocess.Popen[bytes]"]:
+    seconds = round(connections / rate + siege.seconds + 20)
+    options = ("-c", str(connections), "-r", str(rate), "-l", str(seconds), "-p", "20", *siege.options)
     words = ["slowhttptest", *options, "-u", url + siege.path]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:  # noqa: S603 (our own words)
         yield process
