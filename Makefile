@@ -1,11 +1,11 @@
-# The commands of this repository: make demo, make test, make check, make crash; make bench and bench-ledger measure, make docs
+# The commands of this repository: make demo, make test, make check, make crash; make bench, bench-ledger and siege measure, make docs
 # writes docs/configuration.md.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check crash bench bench-ledger docs format lock clean
+.PHONY: demo test check crash bench bench-ledger siege docs format lock clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m nijika demo
@@ -29,6 +29,11 @@ bench: $(VENV)/.dev $(VENV)/.servers $(VENV)/.bench
 
 bench-ledger: $(VENV)/.dev
 	$(BIN)/python -m bench.ledger $(BENCH)
+
+# Slow callers. Other things: make siege SIEGE="soak --seconds 600", or "addresses", or "revocations"
+SIEGE ?= slow
+siege: $(VENV)/.dev $(VENV)/.servers
+	$(BIN)/python -m bench.siege $(SIEGE)
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m nijika describe --markdown > docs/configuration.md.new

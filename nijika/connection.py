@@ -1,9 +1,6 @@
 """A caller's connection, and the limits on how slowly it may talk and listen; aiohttp has none of these."""
 
 import asyncio
-import fcntl
-import sys
-import termios
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,8 +14,7 @@ from nijika.errors import BadRequest, Problem, RequestTimeout
 from nijika.ledger import CALLER_GONE
 from nijika.logs import Malformed
 from nijika.middlewares.problems import render
-from nijika.proxy.connection import reset
-from nijika.proxy.inbound import PROGRESS_BYTES
+from nijika.reading import Reading
 from nijika.state import BILL, DELIVERED, MATCH
 
 
@@ -35,17 +31,7 @@ class Patience:
 class Connection(RequestHandler):
     """A caller's connection: a head that does not end, and output that nobody reads, end it."""
 
-    __slots__ = (
-        "_delivery",
-        "_head_timer",
-        "_is_malformed",
-        "_left",
-        "_malformed",
-        "_patience",
-        "_socket",
-        "_unread",
-        "_write_timer",
-    )
+    __slots__ = ("_delivery", "_head_timer", "_is_malformed", "_left", "_malformed", "_patience", "_reading")
 
     def __init__(
         self,
@@ -61,16 +47,12 @@ class Connection(RequestHandler):
         self._is_malformed = False
         self._left = asyncio.Event()
         self._head_timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
-        self._socket: asyncio.Transport | None = None
-        self._unread = 0
-        self._delivery = Delivery(self._unread_bytes)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Any output that the kernel does not take counts as unread, so that the write timer sees all of it."""
+        """From here on there are output, and somebody who should read it."""
         assert isinstance(transport, asyncio.Transport)
-        self._socket = transport
-        transport.set_write_buffer_limits(high=0)
+        self._reading = Reading(transport, self._patience.write)
+        self._delivery = Delivery(self._reading.unread_bytes)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -78,7 +60,7 @@ class Connection(RequestHandler):
         self._left.set()
         self._delivery.end(exc)
         self._stop_head_timer()
-        self._stop_write_timer()
+        self._reading.end()
         request, task = self._current_request, self._task_handler
         super().connection_lost(exc)
         # What is paid for is finished for the account's sake; anything else would be work for nobody.
@@ -122,14 +104,14 @@ class Connection(RequestHandler):
             request.content.set_exception(RequestPayloadError(error.message))
 
     def pause_writing(self) -> None:
-        """From here on the caller must read PROGRESS_BYTES in each `write` seconds, or all that waits for it."""
+        """The caller does not take all at once: from here on its reading is watched."""
         super().pause_writing()
-        self._unread = self._unread_bytes()
-        self._write_timer = self._loop.call_later(self._patience.write, self._look_at_reader)
+        # After the handler's end there is no current request, and all was written.
+        self._reading.begin(None if self._current_request is None else self._current_request.writer)
 
     def resume_writing(self) -> None:
         """All of it was read."""
-        self._stop_write_timer()
+        self._reading.end()
         super().resume_writing()
 
     def handle_error(
@@ -151,8 +133,8 @@ class Connection(RequestHandler):
 
         A proxy in front would take that for a failure of this gateway, and leave it out for a while.
         """
-        assert self._socket is not None
-        self._socket.write_eof()
+        assert isinstance(self.transport, asyncio.Transport)
+        self.transport.write_eof()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._lingering_time):
                 await self._left.wait()
@@ -163,37 +145,10 @@ class Connection(RequestHandler):
             self.transport.write(_wire(RequestTimeout()))
         self.force_close()
 
-    def _look_at_reader(self) -> None:
-        assert self._socket is not None
-        unread = self._unread_bytes()
-        # More than before: it has read enough for us to write anew.
-        if unread > self._unread or unread <= self._unread - PROGRESS_BYTES:
-            self._unread = unread
-            self._write_timer = self._loop.call_later(self._patience.write, self._look_at_reader)
-            return
-        self._write_timer = None
-        reset(self._socket)
-
-    def _unread_bytes(self) -> int:
-        """What the caller has not confirmed yet: ours, and what the kernel keeps, where it tells."""
-        assert self._socket is not None
-        ours = self._socket.get_write_buffer_size()
-        sock = self._socket.get_extra_info("socket")
-        try:
-            kept = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-        except OSError:
-            return ours
-        return ours + int.from_bytes(kept, sys.byteorder)
-
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-
-    def _stop_write_timer(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
 
 
 def _is_finished(request: web.BaseRequest) -> bool:

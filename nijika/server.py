@@ -17,6 +17,8 @@ from nijika.proxy.upstream import READ_BYTES
 from nijika.state import STANDING
 
 BACKLOG = 1024
+UNSENT_BYTES = 131_072
+"""The kernel keeps this much for a caller beyond what is on its way: who does not read must not hold megabytes."""
 POLL_SECONDS = 0.02
 GRACE_SECONDS = 1.0
 """Whoever keeps a connection alive may learn within this that it ends, instead of losing a request."""
@@ -102,6 +104,8 @@ def bind(host: str, port: int, *, shares: bool = False) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shares:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         sock.bind(address)
     except OSError as error:
         sock.close()

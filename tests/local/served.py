@@ -25,6 +25,8 @@ drain_seconds = 30
 secrets = ["{secret}"]
 [database]
 url = "{database}"
+[ledger]
+lease_seconds = {lease_seconds}
 [upstreams.worker]
 urls = ["{upstream}"]
 [[middlewares]]
@@ -42,9 +44,16 @@ price = "1"
 PATH = "/api/removebg"
 
 
-def written(database: str, upstream: str, *, port: int = 0, processes: int = 2) -> str:
+def written(database: str, upstream: str, *, port: int = 0, processes: int = 2, lease_seconds: int = 30) -> str:
     """A config.toml with one paid route."""
-    return CONFIGURATION.format(port=port, secret=SECRET, database=database, upstream=upstream, processes=processes)
+    return CONFIGURATION.format(
+        port=port,
+        secret=SECRET,
+        database=database,
+        upstream=upstream,
+        processes=processes,
+        lease_seconds=lease_seconds,
+    )
 
 
 class Gateway:
@@ -108,11 +117,11 @@ async def until_refused(url: str) -> None:
 
 @asynccontextmanager
 async def served(
-    directory: Path, database: str, upstream: str, *, port: int = 0, processes: int = 2
+    directory: Path, database: str, upstream: str, *, port: int = 0, processes: int = 2, lease_seconds: int = 30
 ) -> AsyncIterator[Gateway]:
     """A gateway whose config.toml lies in `directory`; its folder for data, too."""
     file = directory / "config.toml"
-    file.write_text(written(database, upstream, port=port, processes=processes))
+    file.write_text(written(database, upstream, port=port, processes=processes, lease_seconds=lease_seconds))
     command = (sys.executable, "-m", "nijika", "serve", "--config", str(file))
     with (directory / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=log)

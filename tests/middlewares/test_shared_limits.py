@@ -13,7 +13,7 @@ import pytest
 from nijika.limits.shared import Shared
 from nijika.state import SHARED
 from tests.gateway import Gateway, configuration, loaded, serving, upstream_table
-from tests.peers import answers
+from tests.peers import answers, streams
 from tests.peers.patience import within
 from tests.peers.upstream import Upstream
 from tests.redis import RedisServer
@@ -197,6 +197,26 @@ async def test_a_limit_that_is_used_up_stays_so_when_redis_goes_away(house: Hous
         after = [await status(one) for _ in range(3)]
 
     assert (before, after) == ([200] * 3, [200, 429, 429])
+
+
+@pytest.mark.parametrize(("begin", "end"), OUTAGES, ids=["stopped", "frozen"])
+async def test_while_redis_is_away_each_process_bounds_the_calls_under_way_in_it(
+    house: House, redis_server: RedisServer, upstream: Upstream, begin: Begin, end: Begin
+) -> None:
+    gate = asyncio.Event()
+    upstream.plan("*", streams.gated(gate, answers.answer(200, b"fine")))
+    chain = link('prefix = "/free/", concurrency = 2', store=redis_server.url)
+    async with house.gateway(before=chain) as one, house.gateway(before=chain) as other:
+        begin(redis_server)
+        under_way = [asyncio.create_task(status(gateway)) for gateway in (one, other) for _ in range(2)]
+        await upstream.request(4)
+        more = [await status(gateway) for gateway in (one, other)]
+        end(redis_server)
+        gate.set()
+        done = await asyncio.gather(*under_way)
+
+    assert more == [429, 429]
+    assert done == [200] * 4
 
 
 @pytest.mark.parametrize(("begin", "end"), OUTAGES, ids=["stopped", "frozen"])

@@ -14,6 +14,7 @@ from tests.peers.exchange import Exchange
 from tests.peers.malformed import MALFORMED
 from tests.peers.malformed.case import Malformed
 from tests.peers.paths import SPELLINGS, Spelling
+from tests.peers.patience import within
 from tests.peers.upstream import Upstream
 
 PATH = "/api/removebg"
@@ -321,6 +322,31 @@ async def test_a_caller_that_reads_slowly_but_steadily_is_not_cut(start: Start, 
                 await asyncio.sleep(0.05)
 
     assert received == total
+
+
+async def test_what_is_added_to_unread_output_gives_its_reader_no_more_time(start: Start, upstream: Upstream) -> None:
+    """Of two callers who do not read, the one who came first is cut first, also if more was sent to it meanwhile."""
+    tick = asyncio.Event()
+    upstream.plan("/open/pieces", streams.drip([b"x" * 20_000] * 100, tick))
+    upstream.plan("/open/whole", streams.endless())
+    async with start(configuration(upstream_table(upstream.url), server="write_seconds = 2")) as gateway:
+        async with (
+            raw.connect(gateway.url, receive_buffer_bytes=4096) as one,
+            raw.connect(gateway.url, receive_buffer_bytes=4096) as other,
+        ):
+            await one.send(b"GET /free/pieces HTTP/1.1\r\nHost: x\r\n\r\n")
+            first = await upstream.request(1)
+            # More than the kernel keeps, but so little that the gateway does not wait for its reader before the end.
+            async with within("the worker to send"):
+                for count in range(2, 14):
+                    tick.set()
+                    while first.download.count < count * 20_000:
+                        await asyncio.sleep(0.005)
+            await other.send(b"GET /free/whole HTTP/1.1\r\nHost: x\r\n\r\n")
+            second = await upstream.request(2)
+            await upstream.until(lambda: first.hung_up or second.hung_up)
+
+            assert (first.hung_up, second.hung_up) == (True, False)
 
 
 async def test_the_time_of_a_slow_caller_does_not_count_for_the_worker_after_its_head_either(

@@ -6,6 +6,7 @@ import hashlib
 import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -133,6 +134,26 @@ async def test_a_caller_that_reads_slowly_slows_the_worker_down(gateway: Gateway
 
     assert later == taken
     await upstream.until(lambda: upstream.seen[0].hung_up)
+
+
+async def test_for_a_caller_that_does_not_read_the_kernel_keeps_little(gateway: Gateway, upstream: Upstream) -> None:
+    """It would take megabytes for each, and a thousand of them would take what all connections of a machine have."""
+    upstream.plan("*", streams.endless())
+    async with raw.connect(gateway.url, receive_buffer_bytes=4096) as client:
+        await client.send(get("/free/endless"))
+        await client.head()
+        taken = -1
+        while taken < (taken := upstream.seen[0].download.count):
+            await asyncio.sleep(0.3)
+
+        assert 0 < waiting(gateway) < 1_000_000
+
+
+def waiting(gateway: Gateway) -> int:
+    """Bytes that the kernel keeps for the gateway's callers."""
+    port = urlsplit(gateway.url).port
+    ends = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(end[4].split(":")[0], 16) for end in ends if int(end[1].split(":")[1], 16) == port)
 
 
 async def test_a_worker_that_reads_slowly_slows_the_caller_down(start: Start, upstream: Upstream) -> None:
