@@ -3,7 +3,7 @@
 import platform
 from importlib import metadata
 
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from nijika.metrics.registry import REGISTRY, SECONDS
 
@@ -27,6 +27,17 @@ RELOAD_SUCCESS = Gauge(
     multiprocess_mode="livemostrecent",
     registry=REGISTRY,
 )
+RELOADS = Counter(
+    "nijika_config_reloads_total",
+    "Reloads that were asked for: those after which new processes serve, and those that were refused.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+CRASHES = Counter(
+    "nijika_process_crashes_total",
+    "Processes that ended although nobody had told them to, or could not start again.",
+    registry=REGISTRY,
+)
 RELOAD_TIMESTAMP = Gauge(
     "nijika_config_reload_timestamp_seconds",
     "When config.toml was last read, well or not, in Unix time.",
@@ -35,16 +46,13 @@ RELOAD_TIMESTAMP = Gauge(
 )
 
 
-def reloaded(*, ok: bool) -> None:
-    """config.toml was read, and this process goes by it, or it was refused and the old one goes on."""
-    RELOAD_SUCCESS.set(ok)
-    RELOAD_TIMESTAMP.set_to_current_time()
-
-
-def began() -> None:
-    """This process serves."""
+def began(*, is_alone: bool) -> None:
+    """This process serves; if it has no supervisor, it tells of its configuration itself."""
     BUILD.labels(_version(), platform.python_version()).set(1)
     PROCESSES.set(1)
+    if is_alone:
+        RELOAD_SUCCESS.set(1)
+        RELOAD_TIMESTAMP.set_to_current_time()
 
 
 def _version() -> str:

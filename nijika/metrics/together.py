@@ -4,21 +4,29 @@ Source: prometheus_client, "Multiprocess Mode": numbers live in files that are m
 """
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client import Counter
+from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.multiprocess import mark_process_dead
 
-from nijika.metrics.process import RELOAD_SUCCESS, RELOAD_TIMESTAMP
+from nijika.metrics import numbers
+from nijika.metrics.process import CRASHES, RELOAD_SUCCESS, RELOAD_TIMESTAMP, RELOADS
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it is private)
+"""Preferred to a disk: one that is full kills whoever writes into a file that is mapped into memory."""
+
+log = logging.getLogger("nijika")
 
 _SUMS = "counter", "histogram"
 
@@ -26,16 +34,20 @@ _SUMS = "counter", "histogram"
 class Folder:
     """A private folder for one run of a gateway, kept by the supervisor of its processes; a context manager.
 
-    `environment` is what each process must be started with: prometheus_client looks at it when it is imported.
+    `environment` is what each process must be started with: prometheus_client looks at it when it is imported. The
+    supervisor's own registry counts nothing; it writes the few numbers that it knows beside those of its processes.
+    What goes wrong here is a line in the log: nobody is to be served worse for it.
     """
 
     def __init__(self, inside: Path | None = None) -> None:
+        if inside is None and os.access(MEMORY, os.W_OK | os.X_OK):
+            inside = MEMORY
         self.path = Path(tempfile.mkdtemp(prefix="nijika-metrics-", dir=inside))
         self.environment = {VARIABLE: str(self.path)}
         self._ended: set[int] = set()
 
     def __enter__(self) -> Self:
-        self.reloaded(ok=True)
+        self._read(ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,24 +59,38 @@ class Folder:
         Its files are added to those of the dead before it, or a gateway that is often reloaded would be read ever
         more slowly.
         """
-        mark_process_dead(pid, str(self.path))  # type: ignore[no-untyped-call]
         self._ended.add(pid)
-        with suppress(BlockingIOError), _locked(self.path, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            # One who reads, and perhaps hangs, is not waited for: then it is done when the next process ends.
-            for file in [self.path / f"{kind}_{ended}.db" for ended in self._ended for kind in _SUMS]:
-                if file.exists():
-                    _add(file, file.with_name(f"{file.name.partition('_')[0]}_ended.db"))
-            self._ended.clear()
+        with _harmless():
+            mark_process_dead(pid, str(self.path))  # type: ignore[no-untyped-call]
+            with suppress(BlockingIOError), _locked(self.path, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                # One who reads, and perhaps hangs, is not waited for: then it is done when the next process ends.
+                for file in [self.path / f"{kind}_{ended}.db" for ended in self._ended for kind in _SUMS]:
+                    numbers.move(file, file.with_name(f"{file.name.partition('_')[0]}_ended.db"))
+                self._ended.clear()
+
+    def crashed(self) -> None:
+        """A process that is still wanted is started again."""
+        self._count(CRASHES)
 
     def reloaded(self, *, ok: bool) -> None:
-        """As `process.reloaded`, by the supervisor, which counts nothing itself."""
+        """New processes go by a new config.toml; or that was refused, and the old ones go on."""
+        self._count(RELOADS, outcome="accepted" if ok else "refused")
+        self._read(ok=ok)
+
+    def _read(self, *, ok: bool) -> None:
         now = time.time()
-        values = MmapedDict(str(self.path / f"gauge_livemostrecent_{os.getpid()}.db"))  # type: ignore[no-untyped-call]
+        told = {}
         for gauge, value in ((RELOAD_SUCCESS, float(ok)), (RELOAD_TIMESTAMP, now)):
             (metric,) = gauge.describe()
-            key = mmap_key(metric.name, metric.name, [], [], metric.documentation)
-            values.write_value(key, value, now)  # type: ignore[no-untyped-call]
-        values.close()  # type: ignore[no-untyped-call]
+            told[mmap_key(metric.name, metric.name, [], [], metric.documentation)] = value, now
+        with _harmless():
+            numbers.write(self.path / f"gauge_livemostrecent_{os.getpid()}.db", told)
+
+    def _count(self, counter: Counter, **labels: str) -> None:
+        (metric,) = counter.describe()
+        key = mmap_key(metric.name, f"{metric.name}_total", [*labels], [*labels.values()], metric.documentation)
+        with _harmless():
+            numbers.add({key: (1.0, 0.0)}, self.path / f"counter_{os.getpid()}.db")
 
 
 @contextmanager
@@ -74,23 +100,12 @@ def reading(path: Path) -> Iterator[None]:
         yield
 
 
-def _add(file: Path, total: Path) -> None:
-    """Add a file to another one. Its first bytes tell how much there is, and it is new until it has its name."""
-    draft = total.with_suffix(".draft")
-    draft.unlink(missing_ok=True)
-    sums = MmapedDict(str(draft))  # type: ignore[no-untyped-call]
-    for source in (total, file):
-        for key, value in _values(source):
-            sums.write_value(key, sums.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
-    sums.close()  # type: ignore[no-untyped-call]
-    draft.replace(total)
-    file.unlink()
-
-
-def _values(file: Path) -> Iterable[tuple[str, float]]:
-    with suppress(FileNotFoundError):
-        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
-            yield key, value
+@contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        log.warning("metrics: %s", error)
 
 
 @contextmanager

@@ -39,9 +39,7 @@ class Metrics(Plugin):
     @asynccontextmanager
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         """Look at what has to be looked at."""
-        process.began()
-        if exposition.is_alone():
-            process.reloaded(ok=True)
+        process.began(is_alone=exposition.is_alone())
         task = asyncio.create_task(_look_for_ever(app), name="metrics")
         try:
             yield

@@ -3,8 +3,10 @@
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ import sys
 from nijika.metrics import exposition, money, process, requests
 from nijika.metrics.requests import Spent
 
-process.began()
+process.began(is_alone=False)
 for _ in range(int(sys.argv[1])):
     requests.ended("/api/x", "POST", 200, "-", Spent(0.004, 0.001, 10, 20))
 requests.CONNECTIONS.inc(5)
@@ -137,10 +139,46 @@ def test_the_last_reload_is_the_one_that_is_told(folder: Folder) -> None:
     folder.reloaded(ok=True)
     mended = Process(folder, 0).scrape
 
+    reloads = [mended.value("nijika_config_reloads_total", outcome=outcome) for outcome in ("accepted", "refused")]
     told = [scrape.value("nijika_config_reload_success") for scrape in (begun, refused, mended)]
     times = [scrape.value("nijika_config_reload_timestamp_seconds") for scrape in (begun, refused, mended)]
-    assert told == [1, 0, 1]
+    assert (told, reloads) == ([1, 0, 1], [1, 1])
     assert 0 < times[0] < times[1] < times[2]
+
+
+def test_what_the_supervisor_counts_is_among_the_numbers(folder: Folder) -> None:
+    for _ in range(3):
+        folder.crashed()
+
+    assert Process(folder, 0).scrape.value("nijika_process_crashes_total") == 3
+
+
+def test_one_who_died_while_it_began_a_file_spoils_no_scrape(folder: Folder) -> None:
+    dead = Process(folder, 2)
+    for kind in ("counter", "histogram"):
+        (folder.path / f"{kind}_{dead.pid}.db").write_bytes(b"")
+
+    folder.ended(dead.pid)
+
+    assert count(Process(folder, 1)) == 1
+
+
+def test_a_folder_that_is_gone_ends_nobody(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.rmtree(folder.path)
+
+    folder.ended(12345)
+    folder.crashed()
+    folder.reloaded(ok=True)
+
+    assert [record.message.startswith("metrics: ") for record in caplog.records] == [True] * 4
+
+
+def test_a_full_disk_is_not_where_processes_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with Folder() as folder:
+        assert folder.path.parent == together.MEMORY
+    monkeypatch.setattr(together, "MEMORY", tmp_path / "none")
+    with Folder() as folder:
+        assert folder.path.parent == Path(tempfile.gettempdir())
 
 
 def test_the_folder_is_for_its_owner_alone_and_goes_with_its_run(tmp_path: Path) -> None:
