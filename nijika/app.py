@@ -45,6 +45,7 @@ from nijika.state import (
     KEYRING,
     LEASE,
     LEDGER,
+    LISTENER,
     MATCH,
     POOL,
     PUBLIC_URL,
@@ -181,8 +182,10 @@ def _resources(
             await stack.enter_async_context(_running(Sweeper(app[POOL], lease, app[LEDGER]).run()))
             app[KEYRING] = Keyring(app[POOL])
             await stack.enter_async_context(_running(app[KEYRING].run()))
-            if (listen_url := config.database.heard_at(database_url)) is not None:
-                await stack.enter_async_context(_running(Listener(listen_url, app[KEYRING]).run()))
+            listen_url = config.database.heard_at(database_url)
+            listener = app[LISTENER] = None if listen_url is None else Listener(listen_url, app[KEYRING])
+            if listener is not None:
+                await stack.enter_async_context(_running(listener.run()))
             for upstream in app[UPSTREAMS].values():
                 await stack.enter_async_context(upstream)
             for shared in app[SHARED].values():

@@ -18,6 +18,7 @@ from nijika.route import Match, Route, Routes
 from nijika.standing import Standing
 from nijika.store.keyring import Keyring
 from nijika.store.keys import Key
+from nijika.store.listener import Listener
 from nijika.store.sessions import Life, Visitor
 from nijika.store.vault import Vault
 from nijika.webhooks.courier import Courier
@@ -27,6 +28,7 @@ POOL: web.AppKey[Pool] = web.AppKey("POOL")
 LEASE: web.AppKey[Lease] = web.AppKey("LEASE", Lease)
 LEDGER: web.AppKey[Ledger] = web.AppKey("LEDGER", Ledger)
 KEYRING: web.AppKey[Keyring] = web.AppKey("KEYRING", Keyring)
+LISTENER: web.AppKey[Listener | None] = web.AppKey("LISTENER")
 VAULT: web.AppKey[Vault] = web.AppKey("VAULT", Vault)
 ROUTES: web.AppKey[Routes] = web.AppKey("ROUTES", Routes)
 REFUSALS: web.AppKey[Callable[[Route], list[type[Problem]]]] = web.AppKey("REFUSALS")
