@@ -67,7 +67,9 @@ class Server(Settings):
     `data/secret`. Whoever loses them makes every key invalid.
     """
     log: Literal["text", "json"] = "text"
-    """The form of the log on standard error: a readable line for each request, or a JSON object for programs."""
+    """The form of the log on standard error: readable lines, or a JSON object on each line for programs. What the
+    supervisor itself says changes its form with a restart.
+    """
 
 
 def _database_url(text: str) -> str:

@@ -29,11 +29,13 @@ _HANDED_ON = hdrs.X_FORWARDED_FOR, hdrs.FORWARDED
 
 
 class Metrics(Plugin):
-    """Clients from the networks in `allow` may read them; for everybody else there is nothing here (404)."""
+    """`GET /metrics`: what this gateway counts, over all of its processes, for Prometheus (metrics.md)."""
 
     use: str = "metrics"
     allow: tuple[Network, ...] = (ip_network("127.0.0.1/32"), ip_network("::1/128"))
-    """Networks (CIDR) from which /metrics may be read; for others it is not there."""
+    """The networks from which they may be read; for everybody else there is no such page (404). Add the address of your
+    Prometheus, and no network in which callers are.
+    """
 
     _sight: "Sight | None" = PrivateAttr(default=None)
 
