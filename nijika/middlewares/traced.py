@@ -36,7 +36,7 @@ class Traces(Settings):
     headers: dict[str, str] = Field(default_factory=dict)
     """Header fields that the collector wants to see, such as a token."""
     sample: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """The part of all requests that is recorded, from 0 to 1. Less where there are many calls: each costs some 0.1 ms."""
+    """The part of all requests that is recorded, from 0 to 1. Less where there are many calls."""
     service_name: Annotated[str, Field(min_length=1, max_length=255)] = "nijika"
     """What the collector calls this gateway."""
 
