@@ -1,19 +1,11 @@
 """What a scrape is answered with: the numbers of all processes, in the form that it asks for."""
 
-import os
-from pathlib import Path
-
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from nijika.metrics import together
-from nijika.metrics.registry import REGISTRY
-
-
-def is_alone() -> bool:
-    """Whether this process counts for itself, and not together with others."""
-    return together.VARIABLE not in os.environ
+from nijika.metrics.registry import FOLDER, REGISTRY
 
 
 def render(accept: str) -> tuple[bytes, str]:
@@ -22,10 +14,9 @@ def render(accept: str) -> tuple[bytes, str]:
     It reads files and takes some milliseconds a process, so it is for a thread.
     """
     encode, content_type = choose_encoder(accept)
-    if is_alone():
+    if FOLDER is None:
         return encode(REGISTRY), content_type
-    path = os.environ[together.VARIABLE]
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path)  # type: ignore[no-untyped-call]
-    with together.reading(Path(path)):
+    MultiProcessCollector(registry, str(FOLDER))  # type: ignore[no-untyped-call]
+    with together.reading(FOLDER):
         return encode(registry), content_type

@@ -13,14 +13,15 @@ from prometheus_client.mmap_dict import MmapedDict
 Numbers = Mapping[str, tuple[float, float]]
 """By key: a value, and when it was so in Unix time, if that matters."""
 
-_BEGIN = 8
+BEGIN = 8
+"""Where the first entry is."""
 
 
 def write(file: Path, numbers: Numbers) -> None:
     """These, and no others, are in the file. Raises OSError."""
-    entries = b"".join(_entry(key, *number) for key, number in numbers.items())
+    entries = b"".join(entry(key, *number) for key, number in numbers.items())
     draft = file.with_suffix(".draft")
-    draft.write_bytes(struct.pack("i4x", _BEGIN + len(entries)) + entries)
+    draft.write_bytes(struct.pack("i4x", BEGIN + len(entries)) + entries)
     draft.replace(file)
 
 
@@ -47,7 +48,8 @@ def _read(file: Path) -> dict[str, tuple[float, float]]:
     return {}
 
 
-def _entry(key: str, value: float, when: float) -> bytes:
+def entry(key: str, value: float, when: float) -> bytes:
+    """A number as it stands in a file, 16 bytes of it at the end; its length is a multiple of 8."""
     encoded = key.encode()
     padded = encoded + b" " * (8 - (len(encoded) + 4) % 8)
     return struct.pack(f"i{len(padded)}sdd", len(encoded), padded, value, when)

@@ -5,7 +5,7 @@ from importlib import metadata
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from nijika.metrics.registry import REGISTRY, SECONDS
+from nijika.metrics.registry import FOLDER, REGISTRY, SECONDS
 
 BUILD = Gauge(
     "nijika_build_info",
@@ -46,11 +46,11 @@ RELOAD_TIMESTAMP = Gauge(
 )
 
 
-def began(*, is_alone: bool) -> None:
+def began() -> None:
     """This process serves; if it has no supervisor, it tells of its configuration itself."""
     BUILD.labels(_version(), platform.python_version()).set(1)
     PROCESSES.set(1)
-    if is_alone:
+    if FOLDER is None:
         RELOAD_SUCCESS.set(1)
         RELOAD_TIMESTAMP.set_to_current_time()
 

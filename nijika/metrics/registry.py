@@ -3,7 +3,20 @@
 Source: Prometheus, "Metric and label naming" and "Histograms and summaries".
 """
 
-from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
+import os
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, disable_created_metrics, values
+
+from nijika.metrics.cells import Files
+
+VARIABLE = "NIJIKA_METRICS"
+"""Of the environment: the folder in which a gateway's processes count together. Without it one counts by itself."""
+
+FOLDER = Path(os.environ[VARIABLE]) if VARIABLE in os.environ else None
+
+if FOLDER is not None:
+    values.ValueClass = Files(FOLDER).value  # where all metrics look that are made from here on
 
 # When a counter began tells nobody anything, and doubles what a scrape is made of.
 disable_created_metrics()  # type: ignore[no-untyped-call]

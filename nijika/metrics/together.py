@@ -1,6 +1,6 @@
 """Several processes that are counted as one: each writes into a folder, and whichever is asked reads all of it.
 
-Source: prometheus_client, "Multiprocess Mode": numbers live in files that are mapped into memory, by process and kind.
+Source: prometheus_client, "Multiprocess Mode": files by kind and process, whose names tell how they are read together.
 """
 
 import fcntl
@@ -20,8 +20,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from nijika.metrics import numbers
 from nijika.metrics.process import CRASHES, RELOAD_SUCCESS, RELOAD_TIMESTAMP, RELOADS
-
-VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from nijika.metrics.registry import VARIABLE
 
 MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it is private)
 """Preferred to a disk: one that is full kills whoever writes into a file that is mapped into memory."""
@@ -34,7 +33,7 @@ _SUMS = "counter", "histogram"
 class Folder:
     """A private folder for one run of a gateway, kept by the supervisor of its processes; a context manager.
 
-    `environment` is what each process must be started with: prometheus_client looks at it when it is imported. The
+    `environment` is what each process must be started with; it is looked at before there are any metrics. The
     supervisor's own registry counts nothing; it writes the few numbers that it knows beside those of its processes.
     What goes wrong here is a line in the log: nobody is to be served worse for it.
     """

@@ -46,7 +46,7 @@ class Metrics(Plugin):
     @asynccontextmanager
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         """Look at what has to be looked at."""
-        process.began(is_alone=exposition.is_alone())
+        process.began()
         self._sight = Sight(app)
         task = asyncio.create_task(self._sight.look_for_ever(), name="metrics")
         try:

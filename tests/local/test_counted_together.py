@@ -38,7 +38,7 @@ def paid(scrape: Scrape) -> tuple[float, float, float]:
 def folder_of(pid: int) -> Path:
     for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
         name, _, value = line.decode().partition("=")
-        if name == "PROMETHEUS_MULTIPROC_DIR":
+        if name == "NIJIKA_METRICS":
             return Path(value)
     raise AssertionError("it counts for itself")
 

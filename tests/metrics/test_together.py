@@ -24,7 +24,7 @@ import sys
 from nijika.metrics import exposition, money, process, requests
 from nijika.metrics.requests import Spent
 
-process.began(is_alone=False)
+process.began()
 for _ in range(int(sys.argv[1])):
     requests.ended("/api/x", "POST", 200, "-", Spent(0.004, 0.001, 10, 20))
 requests.CONNECTIONS.inc(5)
