@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, TextIO
 
 from nijika import request_id
@@ -28,6 +29,9 @@ _SECRETS = re.compile(r"(?<=nj_live_)[0-9A-Za-z]+|(?<=://)[^\s/?#'\"]+(?=@)|(?<=
 def configure(form: Form = "text") -> None:
     """Log to standard error; standard output belongs to what commands print."""
     logging.basicConfig(level=logging.INFO, handlers=[handler(form, sys.stderr)])
+    # What no line tells need not be found out for each (Python, "Logging HOWTO", Optimization).
+    logging._srcfile = None  # noqa: SLF001 (the name that the HOWTO gives)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def handler(form: Form, stream: TextIO) -> logging.Handler:
@@ -43,10 +47,18 @@ class Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and those of a traceback."""
-        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items() if name not in _SAID)
-        line = f"{self.formatTime(record)} {record.levelname} {record.name}: {record.getMessage()} {fields}"
-        lines = [line.rstrip(), *(f"    {more}" for more in _trace(self, record).splitlines())]
-        return _hidden("\n".join(map(harmless, lines)))
+        when = f"{_clock(int(record.created))},{int(record.msecs):03d}"
+        line = f"{when} {record.levelname} {record.name}: {record.getMessage()}"
+        for name, value in _fields(record).items():
+            if name not in _SAID:
+                line += f" {name}={value}"
+        lines = [harmless(line), *(f"    {harmless(more)}" for more in _trace(self, record).splitlines())]
+        return _hidden("\n".join(lines))
+
+
+@lru_cache(maxsize=2)
+def _clock(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 class Json(logging.Formatter):
@@ -117,5 +129,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    if not record.exc_info and not record.stack_info:
+        return ""
     trace = formatter.formatException(record.exc_info) if record.exc_info else ""
     return "\n".join(filter(None, (trace, record.stack_info)))

@@ -48,6 +48,8 @@ PAINT = """
 use = "tests.plugin:Paint"
 colour = "red"
 """
+LOGIN = '[login]\ngithub = { client_id = "shop", client_secret = "hunter2 for the provider" }\n'
+SIGN_IN = ROUTES + '[[routes]]\nuse = "login"\n[[routes]]\nuse = "dashboard"\n'
 OWN = "aiohttp.access", "nijika"
 
 Written = Callable[[], list[str]]
@@ -233,10 +235,12 @@ async def test_a_caller_can_neither_write_lines_nor_get_secrets_into_them(
         "/free/%1b%5b31mred",
         "/free/%E2%80%AE%C2%85",
         f"/free/x?key={secret}&code={secret}",
+        f"/auth/github/callback?code={secret}&state={secret}",
+        f"/auth/github/callback?error={secret}&error_description={secret}",
         "/" + "long/" * 1000,
     ]
     with written(form) as lines:
-        async with start(configuration(upstream_table(upstream.url), chain=CHAIN)) as gateway:
+        async with start(configuration(upstream_table(upstream.url) + LOGIN, chain=CHAIN, routes=SIGN_IN)) as gateway:
             customer = await gateway.customer()
             secrets = [secret, customer.key[8:]]
             for target in targets:

@@ -18,6 +18,7 @@ from prometheus_client import Counter
 from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.multiprocess import mark_process_dead
 
+from nijika.errors import StartError
 from nijika.metrics import numbers
 from nijika.metrics.process import CRASHES, RELOAD_SUCCESS, RELOAD_TIMESTAMP, RELOADS
 from nijika.metrics.registry import VARIABLE
@@ -35,13 +36,16 @@ class Folder:
 
     `environment` is what each process must be started with; it is looked at before there are any metrics. The
     supervisor's own registry counts nothing; it writes the few numbers that it knows beside those of its processes.
-    What goes wrong here is a line in the log: nobody is to be served worse for it.
+    What goes wrong later is a line in the log: nobody is to be served worse for it. StartError if there can be none.
     """
 
     def __init__(self, inside: Path | None = None) -> None:
         if inside is None and os.access(MEMORY, os.W_OK | os.X_OK):
             inside = MEMORY
-        self.path = Path(tempfile.mkdtemp(prefix="nijika-metrics-", dir=inside))
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix="nijika-metrics-", dir=inside))
+        except OSError as error:
+            raise StartError(f"No folder can be made for what the processes count: {error}.") from None
         self.environment = {VARIABLE: str(self.path)}
         self._ended: set[int] = set()
 

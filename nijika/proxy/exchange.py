@@ -1,8 +1,6 @@
 """What one exchange with a worker took, told to the metrics however it ends."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -43,14 +41,9 @@ class Exchange:
             0 if self.answer is None else self.answer.received_bytes,
         )
 
-    @contextmanager
-    def queues(self) -> Iterator[None]:
-        """The block waits for room at the upstream."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._elsewhere.worker += time.perf_counter() - began
+    def queued(self, began: float) -> None:
+        """Room at the upstream was waited for since then (time.perf_counter()), whether it came or not."""
+        self._elsewhere.worker += time.perf_counter() - began
 
 
 def _code(error: BaseException | None) -> str:

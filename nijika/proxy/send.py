@@ -1,6 +1,7 @@
 """Send one request to a worker and get the head of its answer: through queue, failover and waking, or elsewhere."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -80,10 +81,13 @@ async def _first(
     upstream, patience, tried = exchange.upstream, exchange.patience, set[Place]()
     while True:
         async with AsyncExitStack() as visiting:
-            with exchange.queues():
+            began = time.perf_counter()
+            try:
                 visit = await visiting.enter_async_context(upstream.visit(tried))
                 if not tried:
                     await _start(upstream)
+            finally:
+                exchange.queued(began)
             if has_left():
                 raise CallerGone  # nothing was sent yet, and nobody wants it any more
             tried.add(visit.place)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from nijika.errors import StartError
 from nijika.metrics import together
 from nijika.metrics.together import Folder
 from tests.scrape import Scrape
@@ -179,6 +180,11 @@ def test_a_full_disk_is_not_where_processes_count(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(together, "MEMORY", tmp_path / "none")
     with Folder() as folder:
         assert folder.path.parent == Path(tempfile.gettempdir())
+
+
+def test_where_there_can_be_no_folder_the_gateway_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="No folder can be made for what the processes count"):
+        Folder(tmp_path / "none")
 
 
 def test_the_folder_is_for_its_owner_alone_and_goes_with_its_run(tmp_path: Path) -> None:
