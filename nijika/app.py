@@ -156,8 +156,10 @@ async def _uninvited(_: web.Request) -> None:
 
 
 def _prepare(chain: list[Middleware]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    links = [link for link in chain if type(link).prepare is not Middleware.prepare]
+
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
-        for link in chain:
+        for link in links:
             await link.prepare(request, response)
 
     return prepare

@@ -53,7 +53,8 @@ def ended(route: str, method: str, status: int, code: str, spent: Spent) -> None
     counts = _route(route)
     counts.seconds.observe(spent.seconds)
     counts.own_seconds.observe(spent.own_seconds)
-    counts.received.inc(spent.received_bytes)
+    if spent.received_bytes:
+        counts.received.inc(spent.received_bytes)
     counts.sent.inc(spent.sent_bytes)
 
 

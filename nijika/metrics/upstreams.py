@@ -71,8 +71,10 @@ def ended(upstream: str, code: str, seconds: float, sent_bytes: int, received_by
     _calls(upstream, code).inc()
     counts = _upstream(upstream)
     counts.seconds.observe(seconds)
-    counts.sent.inc(sent_bytes)
-    counts.received.inc(received_bytes)
+    if sent_bytes:
+        counts.sent.inc(sent_bytes)
+    if received_bytes:
+        counts.received.inc(received_bytes)
 
 
 def passed_on(upstream: str, fallback: str) -> None:

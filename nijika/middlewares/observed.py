@@ -20,8 +20,8 @@ class Observed(Middleware):
         request[REQUEST_ID] = request_id.make()
         request_id.current.set(request[REQUEST_ID])
         began = request[BEGAN] = time.perf_counter()
+        others = elsewhere(request)
         try:
             return await handler(request)
         finally:
-            others = elsewhere(request)
             request[OWN_SECONDS] = max(time.perf_counter() - began - others.caller - others.worker, 0.0)

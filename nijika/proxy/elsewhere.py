@@ -18,6 +18,8 @@ _ELSEWHERE: web.RequestKey[Elsewhere] = web.RequestKey("ELSEWHERE", Elsewhere)
 
 def elsewhere(request: web.Request) -> Elsewhere:
     """What is known of this request so far; whoever waits adds to it."""
-    if _ELSEWHERE not in request:
-        request[_ELSEWHERE] = Elsewhere()
-    return request[_ELSEWHERE]
+    try:
+        return request[_ELSEWHERE]
+    except KeyError:
+        made = request[_ELSEWHERE] = Elsewhere()
+        return made

@@ -32,11 +32,12 @@ class Exchange:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._elsewhere.worker += self.patience.spent
+        spent = self.patience.spent
+        self._elsewhere.worker += spent
         upstreams.ended(
             self.upstream.name,
-            _code(error),
-            self.patience.spent,
+            NOTHING if error is None else _code(error),
+            spent,
             self._body.sent_bytes - self._sent_before,
             0 if self.answer is None else self.answer.received_bytes,
         )
@@ -46,6 +47,6 @@ class Exchange:
         self._elsewhere.worker += time.perf_counter() - began
 
 
-def _code(error: BaseException | None) -> str:
+def _code(error: BaseException) -> str:
     problem = error.problem if isinstance(error, Unsent) else error
     return problem.code if isinstance(problem, UpstreamFailed | UpstreamTimeout | UpstreamUnavailable) else NOTHING
