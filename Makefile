@@ -11,7 +11,7 @@ demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m nijika demo
 
 test: $(VENV)/.dev $(VENV)/.npm $(VENV)/.browser $(VENV)/.servers $(VENV)/.bench $(VENV)/.torch
-	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest
+	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev $(VENV)/.torch
 	$(BIN)/ruff format --check .

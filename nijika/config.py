@@ -221,6 +221,7 @@ class UpstreamSettings(Settings):
     total_seconds: Seconds = 600
     """The longest that a whole call may take, without the time in which it is the caller who is waited for."""
     wake: WakeSettings | None = None
+    """For a worker that is scaled to zero: it is woken before a large body is sent, and a small one is sent again."""
     max_rate: PerTimeSetting | None = None
     """Each process begins calls at most at this pace, and others wait for a moment: for workers that shed load."""
     failures_max: PositiveInt = 5

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.gateway.cores import on
 from bench.gateway.programs import Unavailable
+from nijika.local.privileges import Identity
 
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.01
@@ -86,9 +87,10 @@ def running(
     Main thread only: on Linux the program ends with the thread that started it. `variables` are added to ours,
     and it starts in `folder`, or else where the bench lies.
     """
+    same = Identity("same", os.geteuid(), os.getegid())
     with log.open("ab") as output, on(cores):
         child = subprocess.Popen(  # noqa: S603 (contenders, as they stand here)
-            list(map(str, words)),
+            same.command(*map(str, words)),
             cwd=folder,
             env={**os.environ, **(variables or {})},
             stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from PIL import Image
 
 from worker.server import Settings, Worker, runner
 
@@ -22,6 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "worker" in item.path.parts:
             # pixels.py lets Pillow grumble about broken metadata; pytest would turn that into errors.
             item.add_marker(pytest.mark.filterwarnings("ignore::UserWarning:PIL"))
+
+
+@pytest.fixture(autouse=True)
+def _bounds_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker sets them for its whole process, which tests share."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
 @pytest.fixture

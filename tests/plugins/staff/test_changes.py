@@ -197,7 +197,11 @@ def ahead() -> UUID:
     return UUID(int=request_id.make().int + ((3600 * 1000) << 80))
 
 
-@pytest.mark.parametrize("id", ["", "x", str(uuid4()), str(long_ago()), str(ahead()), str(UUID(int=0))])
+@pytest.mark.parametrize(
+    "id",
+    ["", "x", str(uuid4()), str(long_ago()), str(ahead()), str(UUID(int=0))],
+    ids=["none", "word", "random", "old", "ahead", "zero"],
+)
 async def test_only_a_fresh_page_can_send_credits(office: Office, id: str) -> None:
     """Else an id could fall into a month that is archived."""
     staff, target = await office.somebody("admin"), await office.person()
