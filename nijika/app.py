@@ -26,9 +26,11 @@ from nijika.login.sign_in import SignIn
 from nijika.middlewares.api_key import ApiKey
 from nijika.middlewares.body import Body
 from nijika.middlewares.canonical import Canonical
+from nijika.middlewares.observed import Observed
 from nijika.middlewares.problems import Problems
 from nijika.middlewares.rate_limit import RateLimit
-from nijika.module import Handler, Middleware, Route
+from nijika.middlewares.traced import Traced
+from nijika.module import Handler, Middleware, Module, Route
 from nijika.pages import render
 from nijika.proxy.gathered import gathered
 from nijika.proxy.inbound import Inbound, say_continue, watched
@@ -39,9 +41,11 @@ from nijika.state import (
     BODY_SECONDS,
     DEMO_USER,
     FINGERPRINT,
+    GAUGED,
     KEYRING,
     LEASE,
     LEDGER,
+    LISTENER,
     MATCH,
     POOL,
     PUBLIC_URL,
@@ -65,7 +69,8 @@ def build(
 
     Whoever reaches the application may sign in as `demo_user`; `standing` is how its process stands, if others know.
     """
-    chain: list[Middleware] = [Problems(), Canonical(), *_with_body(config.middlewares)]
+    traced = [Traced(settings=config.traces)] if config.traces.endpoint else []
+    chain: list[Middleware] = [Observed(), *traced, Problems(), Canonical(), *_with_body(config.middlewares)]
     tasks: set[asyncio.Task[Any]] = set()
     routes = config.table()
     app = web.Application(middlewares=[_entry(chain, tasks)])
@@ -83,13 +88,14 @@ def build(
     if demo_user is not None:
         app[DEMO_USER] = demo_user
     app[BODY_SECONDS] = config.server.body_seconds
+    app[GAUGED] = []
     app[UPSTREAMS] = _upstreams(config.upstreams)
     app[SHARED] = _shared(config.middlewares)
     render.setup(app)
     # Our own table of routes decides; aiohttp's only has to let everything in, without an invitation to send bodies.
     app.router.add_route("*", "/{path:.*}", _endpoint, expect_handler=_uninvited)
     app.on_response_prepare.append(_prepare(chain))
-    app.cleanup_ctx.append(_resources(config, database_url, tasks))
+    app.cleanup_ctx.append(_resources(config, database_url, (*chain, *config.routes), tasks))
     return app
 
 
@@ -150,15 +156,17 @@ async def _uninvited(_: web.Request) -> None:
 
 
 def _prepare(chain: list[Middleware]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    links = [link for link in chain if type(link).prepare is not Middleware.prepare]
+
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
-        for link in chain:
+        for link in links:
             await link.prepare(request, response)
 
     return prepare
 
 
 def _resources(
-    config: Config, database_url: str, tasks: "set[asyncio.Task[Any]]"
+    config: Config, database_url: str, modules: Sequence[Module], tasks: "set[asyncio.Task[Any]]"
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """What must be open while requests are served; closed in the opposite order."""
 
@@ -176,15 +184,17 @@ def _resources(
             await stack.enter_async_context(_running(Sweeper(app[POOL], lease, app[LEDGER]).run()))
             app[KEYRING] = Keyring(app[POOL])
             await stack.enter_async_context(_running(app[KEYRING].run()))
-            if (listen_url := config.database.heard_at(database_url)) is not None:
-                await stack.enter_async_context(_running(Listener(listen_url, app[KEYRING]).run()))
+            listen_url = config.database.heard_at(database_url)
+            listener = app[LISTENER] = None if listen_url is None else Listener(listen_url, app[KEYRING])
+            if listener is not None:
+                await stack.enter_async_context(_running(listener.run()))
             for upstream in app[UPSTREAMS].values():
                 await stack.enter_async_context(upstream)
             for shared in app[SHARED].values():
                 await stack.enter_async_context(shared)
             for provider in app[SIGN_IN].providers.values():
                 await stack.enter_async_context(provider)
-            for module in (*config.middlewares, *config.routes):
+            for module in modules:
                 await stack.enter_async_context(module.lifespan(app))
             yield
             await _end(tasks)

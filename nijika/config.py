@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
@@ -16,6 +16,7 @@ from nijika.credits import Amount
 from nijika.errors import ConfigError, Mistake
 from nijika.limits.settings import PerTimeSetting
 from nijika.middlewares import MIDDLEWARES
+from nijika.middlewares.traced import Traces
 from nijika.module import Middleware, Module, Plugin, Settings
 from nijika.pages import files
 from nijika.plugins import PLUGINS
@@ -64,6 +65,10 @@ class Server(Settings):
     """What keys, sessions and cookies are sealed with, 32 characters at least; the first one seals, all open. To
     change it, put the new one first and keep the old one behind it. Without any, on loopback, one is made and kept in
     `data/secret`. Whoever loses them makes every key invalid.
+    """
+    log: Literal["text", "json"] = "text"
+    """The form of the log on standard error: readable lines, or a JSON object on each line for programs. What the
+    supervisor itself says changes its form with a restart.
     """
 
 
@@ -258,6 +263,8 @@ class Config(Settings):
     """What a new account begins with."""
     login: Login = Login()
     """How people sign in."""
+    traces: Traces = Traces()
+    """Who collects what each request went through."""
     middlewares: tuple[Middleware, ...] = ()
     """The chain: each request passes these links in this order."""
     upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)

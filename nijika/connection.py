@@ -1,6 +1,7 @@
 """A caller's connection, and the limits on how slowly it may talk and listen; aiohttp has none of these."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -8,14 +9,17 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
-from nijika import request_id
+from nijika import access, request_id
 from nijika.delivery import Delivery
-from nijika.errors import BadRequest, Problem, RequestTimeout
+from nijika.errors import BadRequest, CallerGone, Problem, RequestTimeout
 from nijika.ledger import CALLER_GONE
 from nijika.logs import Malformed
+from nijika.metrics import requests
 from nijika.middlewares.problems import render
 from nijika.reading import Reading
 from nijika.state import BILL, DELIVERED, MATCH
+
+_STOPPED = 503, "gateway-stopped"
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,12 @@ class Connection(RequestHandler):
         self._reading = Reading(transport, self._patience.write)
         self._delivery = Delivery(self._reading.unread_bytes)
         super().connection_made(transport)
+        requests.CONNECTIONS.inc()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """No timer outlives its connection, and no work that nobody pays for."""
         self._left.set()
+        requests.CONNECTIONS.dec()
         self._delivery.end(exc)
         self._stop_head_timer()
         self._reading.end()
@@ -66,6 +72,20 @@ class Connection(RequestHandler):
         # What is paid for is finished for the account's sake; anything else would be work for nobody.
         if request is not None and task is not None and not _is_finished(request):
             task.cancel(CALLER_GONE)
+
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        """Who hangs up, or is cut off because the gateway stops, has made a request all the same."""
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        except asyncio.CancelledError as error:
+            has_left = CALLER_GONE in error.args
+            access.unanswered(request, *((CallerGone.status, CallerGone.code) if has_left else _STOPPED))
+            raise
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -142,7 +162,9 @@ class Connection(RequestHandler):
     def _head_is_late(self) -> None:
         self._head_timer = None
         if self.transport is not None:
-            self.transport.write(_wire(RequestTimeout()))
+            answer = _wire(RequestTimeout())
+            self.transport.write(answer)
+            requests.refused(RequestTimeout.status, RequestTimeout.code, len(answer))
         self.force_close()
 
     def _stop_head_timer(self) -> None:

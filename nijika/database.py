@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and which of its failures are an outage."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 
 from nijika.errors import LedgerUnavailable, StartError
+from nijika.metrics.database import WAIT_SECONDS
 
 if TYPE_CHECKING:
     # Generic in their stubs only.
@@ -94,26 +96,39 @@ async def outage_told() -> AsyncIterator[None]:
 @asynccontextmanager
 async def connected(pool: Pool) -> AsyncIterator[Connection]:
     """A connection for what needs several statements. LedgerUnavailable if the database is away, before or inside."""
-    async with outage_told(), pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+    async with outage_told(), _acquired(pool) as connection:
         yield connection
 
 
 async def fetch(pool: Pool, sql: str, *arguments: object) -> list[asyncpg.Record]:
     """The rows of one statement; the time to get a connection is bounded, and so is the statement's own."""
-    async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+    async with _acquired(pool) as connection:
         return await connection.fetch(sql, *arguments, timeout=STATEMENT_SECONDS)
 
 
 async def fetchrow(pool: Pool, sql: str, *arguments: object) -> asyncpg.Record | None:
     """The first row of one statement, bounded as `fetch`."""
-    async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+    async with _acquired(pool) as connection:
         return await connection.fetchrow(sql, *arguments, timeout=STATEMENT_SECONDS)
 
 
 async def fetchval(pool: Pool, sql: str, *arguments: object) -> Any:
     """The first value of the first row of one statement, bounded as `fetch`."""
-    async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+    async with _acquired(pool) as connection:
         return await connection.fetchval(sql, *arguments, timeout=STATEMENT_SECONDS)
+
+
+@asynccontextmanager
+async def _acquired(pool: Pool) -> AsyncIterator[Connection]:
+    began = time.perf_counter()
+    try:
+        connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+    finally:
+        WAIT_SECONDS.observe(time.perf_counter() - began)
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
 
 
 async def _keep(_: object) -> None:

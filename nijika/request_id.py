@@ -2,7 +2,11 @@
 
 import os
 import time
+from contextvars import ContextVar
 from uuid import UUID
+
+current: ContextVar[UUID | None] = ContextVar("request_id", default=None)
+"""That of the request which this task works for; what it writes into the log carries it."""
 
 
 def make() -> UUID:

@@ -16,6 +16,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 Renderer = Callable[[web.Request, Problem], web.Response]
 
+ANYWHERE = "*"
+"""The path of what stands for a route where there is none: a free one that refuses, so that the links count it."""
+
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@%-]+|\{[a-z_]+\}")

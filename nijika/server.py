@@ -9,9 +9,10 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.web_protocol import RequestHandler
 
+from nijika.access import AccessLog
 from nijika.connection import Connection, Patience
 from nijika.errors import StartError
-from nijika.logs import AccessLog, Malformed
+from nijika.logs import Malformed
 from nijika.proxy.connection import reset
 from nijika.proxy.upstream import READ_BYTES
 from nijika.state import STANDING

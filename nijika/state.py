@@ -18,6 +18,7 @@ from nijika.route import Match, Route, Routes
 from nijika.standing import Standing
 from nijika.store.keyring import Keyring
 from nijika.store.keys import Key
+from nijika.store.listener import Listener
 from nijika.store.sessions import Life, Visitor
 from nijika.store.vault import Vault
 from nijika.webhooks.courier import Courier
@@ -27,6 +28,7 @@ POOL: web.AppKey[Pool] = web.AppKey("POOL")
 LEASE: web.AppKey[Lease] = web.AppKey("LEASE", Lease)
 LEDGER: web.AppKey[Ledger] = web.AppKey("LEDGER", Ledger)
 KEYRING: web.AppKey[Keyring] = web.AppKey("KEYRING", Keyring)
+LISTENER: web.AppKey[Listener | None] = web.AppKey("LISTENER")
 VAULT: web.AppKey[Vault] = web.AppKey("VAULT", Vault)
 ROUTES: web.AppKey[Routes] = web.AppKey("ROUTES", Routes)
 REFUSALS: web.AppKey[Callable[[Route], list[type[Problem]]]] = web.AppKey("REFUSALS")
@@ -40,11 +42,14 @@ SESSION_LIFE: web.AppKey[Life] = web.AppKey("SESSION_LIFE", Life)
 DEMO_USER: web.AppKey[int] = web.AppKey("DEMO_USER", int)
 COURIER: web.AppKey[Courier] = web.AppKey("COURIER", Courier)
 BODY_SECONDS: web.AppKey[float] = web.AppKey("BODY_SECONDS", float)
+GAUGED: web.AppKey[list[Callable[[], None]]] = web.AppKey("GAUGED", list[Callable[[], None]])
 
 REQUEST_ID: web.RequestKey[UUID] = web.RequestKey("REQUEST_ID", UUID)
 BEGAN: web.RequestKey[float] = web.RequestKey("BEGAN", float)
+OWN_SECONDS: web.RequestKey[float] = web.RequestKey("OWN_SECONDS", float)
 PATH: web.RequestKey[str] = web.RequestKey("PATH", str)
 QUERY: web.RequestKey[str] = web.RequestKey("QUERY", str)
+PEER: web.RequestKey[IPv4Address | IPv6Address] = web.RequestKey("PEER")
 CLIENT_IP: web.RequestKey[IPv4Address | IPv6Address] = web.RequestKey("CLIENT_IP")
 MATCH: web.RequestKey[Match] = web.RequestKey("MATCH", Match)
 LIMIT_FIELDS: web.RequestKey[dict[str, str]] = web.RequestKey("LIMIT_FIELDS", dict[str, str])

@@ -1,6 +1,9 @@
 """The documents say what there is: every setting, plugin, link, command and option has its words, and no link is dead."""
 
 import argparse
+import importlib
+import json
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +12,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from nijika import metrics
 from nijika.__main__ import _parser
 from nijika.config import Config
+from nijika.metrics.registry import REGISTRY
 from nijika.middlewares import MIDDLEWARES
 from nijika.plugins import PLUGINS
 from worker import __main__ as worker
@@ -62,6 +67,7 @@ SETTINGS = sorted(
     }
 )
 COMMANDS = sorted(set(commands(_parser())))
+SUFFIXES = {"counter": ("",), "gauge": ("",), "histogram": ("", "_bucket", "_sum", "_count")}
 
 
 @pytest.mark.parametrize(("owner", "name"), SETTINGS)
@@ -100,6 +106,59 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def counted() -> dict[str, tuple[str, ...]]:
+    """Each metric that there is, as a scrape spells it, with its labels."""
+    for module in pkgutil.iter_modules(metrics.__path__):
+        importlib.import_module(f"nijika.metrics.{module.name}")
+    found = {}
+    for collector in list(REGISTRY._collector_to_names):
+        (metric,) = collector.describe()  # type: ignore[attr-defined]
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        found[name] = (metric.type, *collector._labelnames)  # type: ignore[attr-defined]
+    return found
+
+
+METRICS = counted()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_has_its_words_with_its_type_and_labels(name: str) -> None:
+    page = (ROOT / "docs/metrics.md").read_text()
+    (row,) = re.findall(rf"(?m)^\| `{name}` \| (\w+) \|(.*?)\| (.+) \|$", page)
+
+    assert (row[0], *re.findall(r"`(\w+)`", row[1])) == METRICS[name]
+
+
+def test_no_document_and_no_dashboard_names_a_metric_that_is_not_there() -> None:
+    named = set(re.findall(r"\bnijika_[a-z_]+", TEXT + (ROOT / "docs/grafana.json").read_text()))
+    known = {name + suffix for name, (kind, *_) in METRICS.items() for suffix in SUFFIXES[kind]}
+
+    assert named - known == set()
+
+
+def test_the_dashboard_shows_every_metric_and_asks_for_labels_that_there_are() -> None:
+    board = json.loads((ROOT / "docs/grafana.json").read_text())
+    queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+
+    assert [name for name in METRICS if not any(re.search(rf"\b{name}", query) for query in queries)] == []
+    for query in queries:
+        labels = {label for name in METRICS if re.search(rf"\b{name}(_|\b)", query) for label in METRICS[name][1:]}
+        grouped = [label.strip() for by in re.findall(r"by \(([^)]*)\)", query) for label in by.split(",")]
+        asked = re.findall(r"[{,](\w+)[=!]", query)
+        assert {*grouped, *asked} - labels - {"job", "le"} == set(), query
+
+
+def test_the_dashboard_leaves_it_to_grafana_where_the_numbers_are() -> None:
+    board = json.loads((ROOT / "docs/grafana.json").read_text())
+    names = [variable["name"] for variable in board["templating"]["list"]]
+    sources = {panel["datasource"]["uid"] for panel in board["panels"] if "datasource" in panel}
+    places = [panel["gridPos"] for panel in board["panels"]]
+
+    assert (board["id"], names[0], sources) == (None, "datasource", {"${datasource}"})
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    assert all(place["x"] + place["w"] <= 24 for place in places)
 
 
 @pytest.mark.parametrize("option", sorted(o for a in worker._parser()._actions for o in a.option_strings if o != "-h"))

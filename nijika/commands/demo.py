@@ -27,9 +27,9 @@ def add_to(parsers: Parsers) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    logs.configure()
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # the screen belongs to the curl line
     config = load(arguments.config or demo.configuration_file())
+    logs.configure(config.server.log)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # the screen belongs to the curl line
     if arguments.config is None:
         config = config.model_copy(update={"directory": Path()})
     data = data_directory(config, arguments.data)

@@ -24,7 +24,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     config, data = configured(arguments)
     file = arguments.config.absolute()
     text = file.read_text(encoding="utf-8")  # all processes are to go by the same
-    logs.configure()
+    logs.configure(config.server.log)
     server = config.server
     with (
         shared(server.host, server.port, server.processes) as sockets,

@@ -41,7 +41,15 @@ class Charge:
         """
         self.state = "unknown"
         digest = self.fingerprint.digest if self.fingerprint else None
-        order = Settlement(self.id, self._hold.account, amount, status=status, digest=digest)
+        order = Settlement(
+            self.id,
+            self._hold.account,
+            amount,
+            status=status,
+            digest=digest,
+            route=self._hold.route,
+            held=self.held,
+        )
         try:
             available = await self._ledger.settle(order)
         except LedgerUnavailable as error:
@@ -74,7 +82,8 @@ class Charge:
             self._ledger.delivered(Delivery(self.id, self._hold.account, name, arrived and self.state == "captured"))
 
     def _refund(self, reason: str, status: int | None = None) -> Settlement:
-        return Settlement(self.id, self._hold.account, None, status=status, reason=reason)
+        hold = self._hold
+        return Settlement(self.id, hold.account, None, status=status, reason=reason, route=hold.route, held=self.held)
 
     async def __aenter__(self) -> Self:
         return self

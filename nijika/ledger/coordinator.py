@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from contextvars import Context
 from typing import Final
 from uuid import UUID
 
@@ -14,7 +15,9 @@ from nijika.errors import LedgerBusy, LedgerUnavailable
 from nijika.ledger.batch import apply
 from nijika.ledger.orders import Hold, Order, Outcome, Settlement
 from nijika.ledger.queue import Entry
+from nijika.ledger.tally import Tally
 from nijika.ledger.waiting import Waiting
+from nijika.metrics import money
 
 BATCH_MAX = 192
 WARY_SECONDS, WARY_SECONDS_MAX = 1.0, 16.0
@@ -44,6 +47,7 @@ class Coordinator:
         self._abandoned = abandoned
         self._fenced = fenced
         self._waiting = Waiting()
+        self._tally = Tally()
         self._aside = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -53,6 +57,16 @@ class Coordinator:
         self._wary_seconds = WARY_SECONDS
         self._wary_until = float("-inf")
         self._quiet_until = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many orders wait for a batch."""
+        return len(self._waiting) + len(self._alone) + self._aside
+
+    @property
+    def open(self) -> int:
+        """How many charges of this process are held and not settled."""
+        return len(self._tally.open)
 
     def put(self, order: Order, seconds: float = RETRY_SECONDS) -> asyncio.Future[Outcome]:
         """Let an order join the next batch. LedgerBusy if too many holds wait already.
@@ -70,7 +84,8 @@ class Coordinator:
         self._arrived.set()
         self._idle.clear()
         if self._task is None:
-            self._task = loop.create_task(self._run(), name="ledger")
+            # It works for all requests, and not for the one that happens to be the first.
+            self._task = loop.create_task(self._run(), name="ledger", context=Context())
         return entry.outcome
 
     async def close(self) -> None:
@@ -125,8 +140,9 @@ class Coordinator:
         for entry in batch:
             entry.sent = True
         try:
-            orders = [entry.order for entry in batch]
-            outcomes = await apply(connection, self._owner, orders, patient=clock() >= self._wary_until)
+            orders, began = [entry.order for entry in batch], clock()
+            outcomes = await apply(connection, self._owner, orders, patient=began >= self._wary_until)
+            money.batch(len(orders), clock() - began)
         except asyncpg.LockNotAvailableError:
             self._be_wary(clock())
             self._put_back(batch)
@@ -154,6 +170,7 @@ class Coordinator:
     def _answer(self, batch: list[Entry], outcomes: list[Outcome]) -> None:
         busy = []
         for entry, outcome in zip(batch, outcomes, strict=True):
+            self._tally.note(entry.order, outcome)
             if outcome.verdict == "busy":
                 busy.append(entry)
             elif not entry.outcome.done():

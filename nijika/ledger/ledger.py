@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from nijika import credits
+from nijika import credits, traces
 from nijika.database import Pool
 from nijika.errors import (
     IdempotencyKeyDone,
@@ -47,7 +47,8 @@ class Ledger:
         """
         answer = self._coordinator.put(hold)
         try:
-            outcome = await answer
+            with traces.step("hold", micro_credits=hold.amount):
+                outcome = await answer
         except asyncio.CancelledError:
             if not answer.cancelled() and answer.exception() is None and answer.result().verdict == "held":
                 # It was made in the very moment in which its caller left.
@@ -65,7 +66,8 @@ class Ledger:
         Returns what the account has available then, or None if the charge had been settled the other way.
         LedgerUnavailable if the database does not answer.
         """
-        outcome = await self._coordinator.put(settlement)
+        with traces.step("settle", micro_credits=settlement.captured or 0, reason=settlement.reason or "captured"):
+            outcome = await self._coordinator.put(settlement)
         return outcome.available if outcome.verdict == "settled" else None
 
     def give_back(self, settlement: Settlement) -> None:
@@ -76,6 +78,16 @@ class Ledger:
         """Note that the caller has the whole answer, or will never have it."""
         self._coordinator.put(delivery, GIVE_BACK_SECONDS).add_done_callback(_ignore)
 
+    @property
+    def waiting(self) -> int:
+        """How many orders wait for the next batch."""
+        return self._coordinator.waiting
+
+    @property
+    def open(self) -> int:
+        """How many charges of this process are held and not settled."""
+        return self._coordinator.open
+
     async def close(self) -> None:
         """Return when all orders are done, or given up because the database does not answer."""
         await self._coordinator.close()
@@ -85,7 +97,9 @@ class Ledger:
             await asyncio.wait(self._background)
 
     def _abandoned(self, order: Hold | Settlement) -> None:
-        self._start(Settlement(order.id, order.account, None, reason="unanswered"))
+        held = order.amount if isinstance(order, Hold) else order.held
+        refund = Settlement(order.id, order.account, None, reason="unanswered", route=order.route, held=held)
+        self._start(refund)
 
     def _start(self, settlement: Settlement) -> None:
         task = asyncio.create_task(self._refund_at_last(settlement))

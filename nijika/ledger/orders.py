@@ -29,6 +29,7 @@ class Settlement:
     """Capture `captured` micro-credits of a charge and give the rest back; None refunds it all.
 
     `digest` is that of the request's target and body, for later attempts under the same idempotency key.
+    `route` and `held` (micro-credits) are those of the hold, for the metrics alone.
     """
 
     id: UUID
@@ -37,6 +38,8 @@ class Settlement:
     status: int | None = None
     reason: str | None = None
     digest: bytes | None = None
+    route: str = "-"
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)

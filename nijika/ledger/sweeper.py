@@ -64,7 +64,17 @@ class Sweeper:
             return 0
         await self._declare_dead()
         lost, open_since = await self._open(floor)
-        refunds = [Settlement(charge["id"], charge["account"], None, reason=charge["reason"]) for charge in lost]
+        refunds = [
+            Settlement(
+                charge["id"],
+                charge["account"],
+                None,
+                reason=charge["reason"],
+                route=charge["route"],
+                held=charge["held"],
+            )
+            for charge in lost
+        ]
         await asyncio.gather(*(self._ledger.settle(refund) for refund in refunds))
         for refund in refunds:
             log.warning("charge %s was given back: %s", refund.id, refund.reason)
@@ -120,7 +130,7 @@ class Sweeper:
 
 
 _OPEN = """
-    SELECT c.id, c.account, c.held,
+    SELECT c.id, c.account, c.held, c.route,
            CASE WHEN i.id IS NULL OR i.dead_at IS NOT NULL THEN 'owner-lost'
                 WHEN c.deadline < clock_timestamp() THEN 'deadline-passed' END AS reason
       FROM charges c LEFT JOIN instances i ON i.id = c.owner

@@ -18,6 +18,10 @@ class Penalty:
         self._rate = Rate(failures.calls, failures.seconds, failures.calls)
         self._memory = Memory(self._rate, entries_max=ENTRIES_MAX)
 
+    def __len__(self) -> int:
+        """How many callers are known here."""
+        return len(self._memory)
+
     async def wait(self, caller: str, shared: Shared | None) -> int:
         """Whole seconds until the caller may try again; 0: now."""
         here = self._memory.peek(caller)

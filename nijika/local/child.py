@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nijika.local.process import GRACE_SECONDS, Orders
+from nijika.metrics.together import Folder
 
 ROOT = Path(__file__).parents[2]
 LINE_BYTES_MAX = 1 << 24
@@ -24,17 +25,19 @@ log = logging.getLogger("nijika")
 class Child:
     """A process, and the line to it; when we are gone, it hears that there."""
 
-    def __init__(self, process: asyncio.subprocess.Process, line: socket.socket) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, line: socket.socket, folder: Folder) -> None:
         self._process = process
+        self._folder = folder
         self._line = line
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._ready_at = math.inf
         self._drain_seconds = 0.0
+        self._is_buried = False
 
     @classmethod
-    async def born(cls, sock: socket.socket) -> Self:
-        """Started with the socket, and waiting for its orders. Raises OSError.
+    async def born(cls, sock: socket.socket, folder: Folder) -> Self:
+        """Started with the socket, and waiting for its orders; it counts into the folder. Raises OSError.
 
         In a session of its own, so that Ctrl-C reaches it through us alone, and with our own nijika, whatever lies in
         the current folder.
@@ -43,15 +46,16 @@ class Child:
         numbers = sock.fileno(), theirs.fileno()
         command = (sys.executable, "-P", "-m", "nijika.local.process", *map(str, numbers))
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, **folder.environment, "PYTHONPATH": path}
         try:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
-                    *command, env={**os.environ, "PYTHONPATH": path}, pass_fds=numbers, start_new_session=True
+                    *command, env=environment, pass_fds=numbers, start_new_session=True
                 )
         except BaseException:
             ours.close()
             raise
-        return cls(process, ours)
+        return cls(process, ours, folder)
 
     @property
     def end(self) -> str:
@@ -77,7 +81,7 @@ class Child:
     async def life(self) -> float:
         """Return when it has ended: for how many seconds it was ready."""
         await self._process.wait()
-        self._hang_up()
+        self._bury()
         return time.monotonic() - self._ready_at
 
     async def stop(self, number: signal.Signals) -> None:
@@ -91,7 +95,7 @@ class Child:
             log.error("process %d does not end, and is killed", self._process.pid)
             self._process.kill()
             await self._process.wait()
-        self._hang_up()
+        self._bury()
 
     async def _told(self) -> dict[str, Any]:
         """The next thing that it says; nothing if it has ended."""
@@ -106,7 +110,12 @@ class Child:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(text.encode() + b"\n")
 
-    def _hang_up(self) -> None:
+    def _bury(self) -> None:
+        """Both who waits for its end and who stops it come here."""
+        if self._is_buried:
+            return
+        self._is_buried = True
+        self._folder.ended(self._process.pid)
         if self._writer is not None:
             self._writer.close()
         self._line.close()

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from nijika.local.child import Child
 from nijika.local.process import Orders
+from nijika.metrics.together import Folder
 
 STEADY_SECONDS = 10.0  # who lived this long did not fail at its start
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.1, 30.0  # before it is started again; twice as long after each failure in a row
@@ -17,11 +18,11 @@ log = logging.getLogger("nijika")
 
 
 class Generation:
-    """A process on each of the sockets, all with the same orders."""
+    """A process on each of the sockets, all with the same orders, which count into the same folder."""
 
-    def __init__(self, orders: Orders, sockets: Sequence[socket.socket]) -> None:
+    def __init__(self, orders: Orders, sockets: Sequence[socket.socket], folder: Folder) -> None:
         self.orders = orders
-        self._places = [_Place(orders, sock) for sock in sockets]
+        self._places = [_Place(orders, sock, folder) for sock in sockets]
 
     async def start(self) -> str:
         """Return "" once all of them serve; or the words of one that could not.
@@ -51,8 +52,9 @@ class Generation:
 class _Place:
     """One socket, and the process that is there at the moment."""
 
-    def __init__(self, orders: Orders, sock: socket.socket) -> None:
+    def __init__(self, orders: Orders, sock: socket.socket, folder: Folder) -> None:
         self._orders = orders
+        self._folder = folder
         self._sock = sock
         self._refused = False
         self._child: Child | None = None
@@ -60,7 +62,7 @@ class _Place:
     async def start(self) -> str:
         """Return "" once a new process is there and accepts calls, else why not."""
         try:
-            self._child = await Child.born(self._sock)
+            self._child = await Child.born(self._sock, self._folder)
         except OSError as error:  # no memory, no process left, or an upgrade is under way
             return f"No process can be started: {error.strerror}."
         failed = await self._child.obey(self._orders)
@@ -94,6 +96,7 @@ class _Place:
             self._child.tell(refused=refused)
 
     async def _pause(self, what: str, failures: int) -> None:
+        self._folder.crashed()
         seconds = min(PAUSE_SECONDS * 2 ** min(failures, 16), PAUSE_SECONDS_MAX)
         log.error("%s; another one is started in %g s", what, seconds)
         await asyncio.sleep(seconds)

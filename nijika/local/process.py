@@ -85,12 +85,12 @@ def main() -> int:
     for inherited in (sock, line):
         inherited.set_inheritable(False)
     said = line.makefile("r", encoding="utf-8")
-    logs.configure()
     if not (told := said.readline()):
         return 1
     try:
         orders = Orders.read(told)
         config = orders.configuration()
+        logs.configure(config.server.log)
         seconds, standing = config.server.drain_seconds, Standing()
         hear = threading.Thread(target=_hear, args=(said, standing, seconds), name="supervisor", daemon=True)
         hear.start()

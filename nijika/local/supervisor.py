@@ -18,6 +18,7 @@ from nijika.local import control
 from nijika.local.generation import Generation
 from nijika.local.process import Orders
 from nijika.local.serving import RETIRE
+from nijika.metrics.together import Folder
 
 START_SECONDS = 120.0  # for a process that is to take over; a schema that grows with a new version takes its time
 
@@ -30,23 +31,25 @@ async def supervise(orders: Orders, sockets: Sequence[socket.socket], announce: 
     SIGHUP, and `nijika reload`, exchange them for others that go by what the configuration's file says then. StartError
     if one of the first ends before it is ready.
     """
-    supervisor = Supervisor(orders, sockets)
-    stop = _signals(supervisor)
-    try:
-        async with control.answering(orders.data, supervisor.reload):
-            await _unless(stop, supervisor.run(announce))
-    finally:
-        for sock in sockets:  # who comes from now on is refused, instead of waiting for nobody
-            sock.close()
-        await supervisor.stop()
+    with Folder() as folder:
+        supervisor = Supervisor(orders, sockets, folder)
+        stop = _signals(supervisor)
+        try:
+            async with control.answering(orders.data, supervisor.reload):
+                await _unless(stop, supervisor.run(announce))
+        finally:
+            for sock in sockets:  # who comes from now on is refused, instead of waiting for nobody
+                sock.close()
+            await supervisor.stop()
 
 
 class Supervisor:
     """The generation of processes that serves, and those that come and go beside it."""
 
-    def __init__(self, orders: Orders, sockets: Sequence[socket.socket]) -> None:
+    def __init__(self, orders: Orders, sockets: Sequence[socket.socket], folder: Folder) -> None:
         self._sockets = sockets
-        self._current = Generation(orders, sockets)
+        self._folder = folder
+        self._current = Generation(orders, sockets, folder)
         self._alive = {self._current}
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -93,10 +96,11 @@ class Supervisor:
                 self._current.tell(refused=True)
             else:
                 log.info("reloaded %s", orders.config)
+            self._folder.reloaded(ok=not failed)
             return failed
 
     async def _exchange(self, orders: Orders) -> str:
-        new = Generation(orders, self._sockets)
+        new = Generation(orders, self._sockets, self._folder)
         self._alive.add(new)
         try:
             async with asyncio.timeout(START_SECONDS):

@@ -1,5 +1,7 @@
 """Your key: who pays, and whether this key may go where it wants to go."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import ClassVar, Self
 
 from aiohttp import hdrs, web
@@ -17,8 +19,9 @@ from nijika.errors import (
 from nijika.limits.caller import bucket
 from nijika.limits.penalty import Penalty
 from nijika.limits.settings import MEMORY, PerTimeSetting, Store
+from nijika.metrics.limits import ENTRIES, WRONG_KEYS
 from nijika.module import Handler, Middleware, Route
-from nijika.state import CLIENT_IP, KEY, KEYRING, MATCH, SHARED, VAULT
+from nijika.state import CLIENT_IP, GAUGED, KEY, KEYRING, MATCH, SHARED, VAULT
 from nijika.store.keys import Key
 from nijika.store.vault import is_well_formed
 
@@ -61,6 +64,16 @@ class ApiKey(Middleware):
         request[KEY] = key
         return await handler(request)
 
+    @asynccontextmanager
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
+        """The number of callers with wrong keys is among what is measured."""
+        app[GAUGED].append(self._measure)
+        yield
+
+    def _measure(self) -> None:
+        if self._penalty is not None:
+            ENTRIES.labels("-", "address", "wrong-keys").set(len(self._penalty))
+
     def refuses(self, route: Route) -> tuple[type[Problem], ...]:
         """Whoever has no right to call."""
         if not route.needs_key:
@@ -71,16 +84,24 @@ class ApiKey(Middleware):
     async def _key(self, request: web.Request) -> Key:
         penalty = self._penalty
         if penalty is None:
-            return await _find(request, _sent(request))
+            return await _known(request)
         caller, shared = bucket(request[CLIENT_IP]), request.app[SHARED].get(self.store)
         wait = await penalty.wait(caller, shared)
         if wait:
             raise TooManyWrongKeys(wait)
         try:
-            return await _find(request, _sent(request))
+            return await _known(request)
         except InvalidKey:
             await penalty.count(caller, shared)
             raise
+
+
+async def _known(request: web.Request) -> Key:
+    try:
+        return await _find(request, _sent(request))
+    except InvalidKey:
+        WRONG_KEYS.inc()
+        raise
 
 
 def _sent(request: web.Request) -> str:

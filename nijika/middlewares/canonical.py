@@ -1,4 +1,4 @@
-"""The second link: one reading of method, target and Host, and the route that they lead to."""
+"""The third link: one reading of method, target and Host, and the route that they lead to."""
 
 import re
 from functools import partial
@@ -9,14 +9,15 @@ from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from nijika.errors import BadHost, BadPath, BadRequest, ExpectationFailed, MethodNotAllowed, Problem
 from nijika.module import FREE, Handler, Match, Middleware, Route
 from nijika.proxy.path import canonical
-from nijika.state import CLIENT_IP, MATCH, PATH, QUERY, ROUTES
+from nijika.route import ANYWHERE
+from nijika.state import CLIENT_IP, MATCH, PATH, PEER, QUERY, ROUTES
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?", re.ASCII)
 _PORT_MAX = 65_535
 
 
 class Canonical(Middleware):
-    """Always second; it needs no table in config.toml."""
+    """Always third; it needs no table in config.toml."""
 
     use: str = "canonical"
 
@@ -28,7 +29,7 @@ class Canonical(Middleware):
         _check_host(request.headers.get(hdrs.HOST))
         if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
             raise ExpectationFailed
-        request[CLIENT_IP] = _peer(request)
+        request[PEER] = request[CLIENT_IP] = _peer(request)
         request[MATCH] = _match(request)
         return await handler(request)
 
@@ -42,7 +43,9 @@ def _match(request: web.Request) -> Match:
     try:
         return request.app[ROUTES].match(request.method, request[PATH])
     except Problem as problem:
-        return Match(Route((request.method,), "*", partial(_refuse, problem), FREE, who="visitor", continues=True), {})
+        return Match(
+            Route((request.method,), ANYWHERE, partial(_refuse, problem), FREE, who="visitor", continues=True), {}
+        )
 
 
 async def _refuse(problem: Problem, _: web.Request) -> web.StreamResponse:

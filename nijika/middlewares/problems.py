@@ -1,37 +1,33 @@
-"""The outermost link: names each request, and turns whatever goes wrong inside into one form of answer (RFC 9457).
+"""The second link: turns whatever goes wrong inside of it into one form of answer (RFC 9457).
 
 Browsers get a page in its place, with the same status and the same sentence.
 """
 
 import json
 import logging
-import time
 from uuid import UUID
 
 from aiohttp import hdrs, web
 
-from nijika import request_id
 from nijika.errors import MethodNotAllowed, NotFound, Problem
 from nijika.module import Handler, Middleware, Route
 from nijika.pages.render import problem as page
 from nijika.pages.render import wants_page
 from nijika.proxy.connection import cut
 from nijika.proxy.inbound import INVITED
-from nijika.route import Renderer
-from nijika.state import BEGAN, CODE, MATCH, PATH, REQUEST_ID, ROUTES, STANDING
+from nijika.route import ANYWHERE, Renderer
+from nijika.state import CODE, MATCH, PATH, REQUEST_ID, ROUTES, STANDING
 
 log = logging.getLogger("nijika")
 
 
 class Problems(Middleware):
-    """Always first; it needs no table in config.toml."""
+    """Always second; it needs no table in config.toml."""
 
     use: str = "problems"
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The handler's answer, or the problem it met; an answer that was begun and cannot be ended is cut off."""
-        request[REQUEST_ID] = request_id.make()
-        request[BEGAN] = time.perf_counter()
         try:
             return await handler(request)
         except Problem as error:
@@ -41,7 +37,7 @@ class Problems(Middleware):
                 raise  # a redirect is no problem
             problem = _translated(error)
         except Exception:
-            log.exception("request %s failed", request[REQUEST_ID])
+            log.exception("a request failed")
             problem = Problem()
         request[CODE] = problem.code
         if request.writer.output_size > 0:
@@ -79,7 +75,7 @@ def _renderer(request: web.Request, problem: Problem) -> Renderer | None:
     if MATCH not in request:
         return None
     route = request[MATCH].route
-    if route.path == "*" and isinstance(problem, MethodNotAllowed):
+    if route.path == ANYWHERE and isinstance(problem, MethodNotAllowed):
         route = request.app[ROUTES].match(problem.headers[hdrs.ALLOW].partition(",")[0], request[PATH]).route
     return route.renders
 

@@ -3,7 +3,8 @@
 Source: draft-ietf-httpapi-ratelimit-headers (RateLimit, RateLimit-Policy); X-RateLimit-* by custom.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from aiohttp import web
@@ -15,10 +16,11 @@ from nijika.limits.flights import Flights
 from nijika.limits.gcra import Decision, Memory, Rate
 from nijika.limits.settings import MEMORY, PerTimeSetting, Store
 from nijika.limits.shared import CAPACITY_DAYS_MAX, Shared
+from nijika.metrics.limits import ENTRIES, REFUSALS
 from nijika.module import Handler, Middleware, Route, Settings
 from nijika.proxy.path import canonical
 from nijika.route import reaches
-from nijika.state import CLIENT_IP, KEY, LIMIT_FIELDS, MATCH, PATH, REQUEST_ID, SHARED
+from nijika.state import CLIENT_IP, GAUGED, KEY, LIMIT_FIELDS, MATCH, PATH, REQUEST_ID, SHARED
 
 FULL_SECONDS = 1  # when a call under way will end is not known
 
@@ -135,6 +137,7 @@ class RateLimit(Middleware):
             decision = memory.take(caller) if shared is None else await self._take(request, shared, limited, caller)
             request[LIMIT_FIELDS] = _fields(rule, decision)
             if not decision.passes:
+                REFUSALS.labels(rule.prefix, rule.per, "rate").inc()
                 raise TooManyRequests(decision.retry_after)
         bounded = _longest(self._flights, request[PATH]) if self._flights else None
         if bounded is None:
@@ -154,6 +157,18 @@ class RateLimit(Middleware):
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell the caller where it stands."""
         response.headers.update(request.get(LIMIT_FIELDS, {}))
+
+    @asynccontextmanager
+    async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
+        """The sizes of the tables are among what is measured."""
+        app[GAUGED].append(self._measure)
+        yield
+
+    def _measure(self) -> None:
+        for rule, memory in self._tables.values():
+            ENTRIES.labels(rule.prefix, rule.per, "rate").set(len(memory))
+        for rule, flights in self._flights.values():
+            ENTRIES.labels(rule.prefix, rule.per, "concurrency").set(len(flights))
 
     def find(self, path: str) -> tuple[Rule, Memory] | None:
         """The rule that limits the rate on a canonical path, and its table; None if no prefix matches."""
@@ -182,14 +197,14 @@ class RateLimit(Middleware):
         caller = _caller(rule, request)
         with flights.flight(caller) as has_room:
             if not has_room:
-                raise TooManyRequests(FULL_SECONDS)
+                raise _full(rule)
             if shared is None:
                 return await handler(request)
             async with shared.flight(rule.prefix, rule.concurrency, caller, str(request[REQUEST_ID])) as has_entered:
                 if has_entered is None:
                     self._check_outage(request)
                 if has_entered is False:
-                    raise TooManyRequests(FULL_SECONDS)
+                    raise _full(rule)
                 return await handler(request)
 
     def _check_outage(self, request: web.Request) -> None:
@@ -200,6 +215,11 @@ class RateLimit(Middleware):
         """What this gateway answers by itself goes on, `/health` and `/ready` above all."""
         is_work = route.needs_key or route.upstream is not None
         return is_work and self.store != MEMORY and self.on_outage == "refuse"
+
+
+def _full(rule: Rule) -> TooManyRequests:
+    REFUSALS.labels(rule.prefix, rule.per, "concurrency").inc()
+    return TooManyRequests(FULL_SECONDS)
 
 
 def _longest(rules: Mapping[str, T], path: str) -> T | None:

@@ -2,23 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Annotated
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import hdrs, web
-from pydantic import Field, PlainValidator
 
 from nijika.module import Handler, Middleware
+from nijika.network import Network
 from nijika.state import CLIENT_IP
 
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
-
-
-def _network(value: object) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(value if isinstance(value, str) else "")
-    except ValueError as error:
-        raise ValueError(f'a network is written such as "10.0.0.0/8" or "2001:db8::/32": {error}') from None
 
 
 class RealIp(Middleware):
@@ -29,9 +21,7 @@ class RealIp(Middleware):
     """
 
     use: str = "real_ip"
-    trusted_proxies: tuple[
-        Annotated[IPv4Network | IPv6Network, PlainValidator(_network), Field(title="network in CIDR")], ...
-    ] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     """The networks of your own proxies and balancers, whose word on the caller's address counts; without any, only the
     socket's peer does. Never a network in which callers are: they could be whoever they like.
     """

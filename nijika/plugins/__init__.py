@@ -5,6 +5,7 @@ from nijika.plugins.account import Account
 from nijika.plugins.dashboard import Dashboard
 from nijika.plugins.health import Health
 from nijika.plugins.login import Login
+from nijika.plugins.metrics import Metrics
 from nijika.plugins.openapi import OpenApi
 from nijika.plugins.playground import Playground
 from nijika.plugins.proxy import Proxy
@@ -20,6 +21,7 @@ PLUGINS: dict[str, type[Plugin]] = {
     "removebg": RemoveBg,
     "withoutbg": WithoutBg,
     "health": Health,
+    "metrics": Metrics,
     "account": Account,
     "site": Site,
     "login": Login,

@@ -45,7 +45,8 @@ class Answer(Protocol):
 class Awaited:
     """An Answer whose worker may be silent for `idle_seconds`, and for as long as `patience` has left.
 
-    `body` is what the worker was sent: while that still flows, it is the caller who may be waited for.
+    `body` is what the worker was sent: while that still flows, it is the caller who may be waited for. `received_bytes`
+    of the answer's own are there so far.
     """
 
     def __init__(self, answer: aiohttp.ClientResponse, body: Body, patience: Patience, idle_seconds: float) -> None:
@@ -53,6 +54,7 @@ class Awaited:
         self.headers: MultiMapping[str] = answer.headers
         self.url = answer.url
         self.content: Content = self
+        self.received_bytes = 0
         self._stream = answer.content
         self._body = body
         self._patience = patience
@@ -67,11 +69,13 @@ class Awaited:
         try:
             async with self._patience.limit(self._idle_seconds) as turn:
                 self._body.time(turn)
-                return await self._stream.readany()
+                piece = await self._stream.readany()
         except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
             if self._body.failure is None:
                 log.warning("%s: the answer broke off: %s", self.url.origin(), error or type(error).__name__)
             raise self._body.failure or UpstreamFailed() from error
+        self.received_bytes += len(piece)
+        return piece
 
     async def begins_with(self, mark: bytes) -> bool:
         """Whether the body does; nothing of it is lost. Raises as `readany` does."""

@@ -4,7 +4,8 @@ Source: RFC 9110, 15.4.4 (303); Modal's web endpoints answer so when they take l
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -12,6 +13,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
+from nijika import traces
 from nijika.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
 from nijika.proxy.body import Body
 from nijika.proxy.headers import Fields, towards_worker
@@ -45,6 +47,15 @@ class Outbound:
         """All fields that this upstream gets, and no other's."""
         return towards_worker(self.fields, [*self.added, *upstream.headers.items()])
 
+    def within(self, parent: traces.Fields) -> Self:
+        """The same as a part of the trace that these fields name, in place of the caller's; if there are any."""
+        if not parent:
+            return self
+        fields = CIMultiDict(self.fields)
+        fields.popall("traceparent", None)
+        fields.popall("tracestate", None)
+        return replace(self, fields=fields, added=[*self.added, *parent])
+
 
 async def attempt(
     upstream: Upstream, visit: Visit, outbound: Outbound, patience: Patience
@@ -76,12 +87,19 @@ async def attempt(
     except (aiohttp.ClientError, ConnectionError, ValueError) as error:
         if body.failure is not None:
             raise body.failure from error
-        failure = str(error) or type(error).__name__
+        failure = _in_words(error)
         visit.failed(failure)
         log.warning("upstream %s: %s", upstream.name, failure)
         raise UpstreamFailed from error
     visit.answered(answer.status)
     return answer
+
+
+def _in_words(error: Exception) -> str:
+    """What went wrong; aiohttp's own words repeat the whole address, and with it what the caller has asked for."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return error.message or type(error).__name__
+    return str(error) or type(error).__name__
 
 
 async def follow(

@@ -11,6 +11,8 @@ class Body(Protocol):
     """What is sent to a worker: an Inbound, or what stands for one."""
 
     exists: bool
+    sent_bytes: int
+    """How much `chunks` has given, over all the times that it was sent."""
 
     @property
     def complete(self) -> bool:

@@ -10,6 +10,7 @@ from nijika.proxy.attempt import Outbound
 from nijika.proxy.body import Body
 from nijika.proxy.connection import has_left
 from nijika.proxy.contract import Contract, worded
+from nijika.proxy.elsewhere import elsewhere
 from nijika.proxy.headers import Fields
 from nijika.proxy.relay import Bill, relay
 from nijika.proxy.send import answer_of
@@ -37,7 +38,7 @@ async def forward(
     outbound = Outbound(request.method, target, request.headers if fields is None else fields, added, body)
     gateway = milliseconds_since(began)
     sent = time.perf_counter()
-    async with answer_of(upstream, outbound, partial(has_left, request)) as answer:
+    async with answer_of(upstream, outbound, partial(has_left, request), elsewhere(request)) as answer:
         return await relay(
             request,
             answer if contract is None else await worded(answer, contract),

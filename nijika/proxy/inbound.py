@@ -9,6 +9,7 @@ from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from nijika.errors import BadRequest, BodyTooLarge, CallerGone, Problem, RequestTimeout
+from nijika.proxy.elsewhere import elsewhere
 from nijika.proxy.patience import Turn
 
 REPLAY_BYTES_MAX = 262_144
@@ -40,9 +41,9 @@ class Inbound:
     """A request's body, read once from the caller and sent to the worker as often as it is replayable.
 
     With `keeps`, a small one is kept until `forget`. `size` is the announced length in bytes (None: chunked),
-    `exists` tells whether there is a body at all, `complete` whether all of it was read, `failure` why the caller's
-    side broke. If the `reader` expects a certain body, no other one is ever sent whole: the newest piece waits until
-    all of it was read.
+    `sent_bytes` what `chunks` has given, `exists` tells whether there is a body at all, `complete` whether all of it
+    was read, `failure` why the caller's side broke. If the `reader` expects a certain body, no other one is ever sent
+    whole: the newest piece waits until all of it was read.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Inbound:
         self.exists = self.size is not None or request.can_read_body
         self.complete = not self.exists
         self.failure: Problem | None = None
+        self.sent_bytes = 0
         if self.size is not None and self.size > bytes_max:
             raise BodyTooLarge(bytes_max)
         self._request = request
@@ -109,6 +111,7 @@ class Inbound:
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         for chunk in list(self._kept or ()):
+            self.sent_bytes += len(chunk)
             yield chunk
         while not self.complete:
             self._wait_for_caller(True)
@@ -117,6 +120,7 @@ class Inbound:
             finally:
                 self._wait_for_caller(False)
             if chunk:
+                self.sent_bytes += len(chunk)
                 yield chunk
 
     def _wait_for_caller(self, waits: bool) -> None:
@@ -148,6 +152,7 @@ class Inbound:
             raise CallerGone from error
         finally:
             waited = clock() - began
+            elsewhere(self._request).caller += waited
             self._patience -= waited
             self._upload -= waited
 

@@ -11,7 +11,13 @@ class Patience:
     """A budget of `seconds` for waiting on the worker, spent in blocks of `limit`."""
 
     def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._left = seconds
+
+    @property
+    def spent(self) -> float:
+        """Seconds that were spent so far."""
+        return self._seconds - self._left
 
     @asynccontextmanager
     async def limit(self, seconds: float) -> AsyncIterator["Turn"]:

@@ -10,6 +10,7 @@ from nijika.errors import CallerGone
 from nijika.proxy.answer import Answer
 from nijika.proxy.body import Body
 from nijika.proxy.connection import cut, has_left
+from nijika.proxy.elsewhere import elsewhere
 from nijika.proxy.headers import towards_caller
 
 DOWNLOAD_SECONDS = 3600.0
@@ -86,6 +87,7 @@ class _Caller:
         self._request = request
         self._response = response
         self._seconds = seconds
+        self._elsewhere = elsewhere(request)
         self.is_gone = False
 
     @property
@@ -102,10 +104,13 @@ class _Caller:
                 await self._response.prepare(self._request)
                 if piece:
                     await self._response.write(piece)
-            if self._seconds is not None:
-                self._seconds -= clock() - began
         except (ConnectionError, TimeoutError) as error:
             cut(self._request)
             self.is_gone = True
             if not may_leave:
                 raise CallerGone from error
+        finally:
+            waited = clock() - began
+            self._elsewhere.caller += waited
+            if self._seconds is not None:
+                self._seconds -= waited

@@ -1,15 +1,20 @@
 """Send one request to a worker and get the head of its answer: through queue, failover and waking, or elsewhere."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
+from nijika import traces
 from nijika.errors import CallerGone, Problem, UpstreamUnavailable
+from nijika.metrics import upstreams
 from nijika.proxy.answer import Awaited
 from nijika.proxy.attempt import Outbound, attempt, follow, refuse_failures
 from nijika.proxy.edge import refuse_foreign
+from nijika.proxy.elsewhere import Elsewhere
+from nijika.proxy.exchange import Exchange
 from nijika.proxy.health import SERVICE_UNAVAILABLE
 from nijika.proxy.patience import Patience
 from nijika.proxy.place import Place, Visit
@@ -20,55 +25,69 @@ log = logging.getLogger("nijika.upstream")
 
 
 @asynccontextmanager
-async def answer_of(upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool]) -> AsyncIterator[Awaited]:
+async def answer_of(
+    upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
+) -> AsyncIterator[Awaited]:
     """The worker's answer, head read, body still to come; its status is neither 1xx, 5xx, 401, 407, 429 nor a redirect.
 
-    It comes from the upstream, or from a fallback if nothing was sent before. `has_left` tells whether the caller did.
+    It comes from the upstream, or from a fallback if nothing was sent before. `has_left` tells whether the caller did;
+    `elsewhere` is told what was waited for.
     Raises UpstreamFailed, UpstreamUnavailable, UpstreamTimeout, CallerGone, or what broke the caller's body.
     """
     async with AsyncExitStack() as stack:
         for each in upstream.chain:
             try:
-                answer = await stack.enter_async_context(_answer_at(each, outbound, has_left))
+                answer = await stack.enter_async_context(_answer_at(each, outbound, has_left, elsewhere))
                 break
             except Unsent as unsent:
                 if each.fallback is None:
                     raise unsent.problem from None
                 each.passed_on_total += 1
+                upstreams.passed_on(each.name, each.fallback.name)
                 log.warning("upstream %s: nothing could be sent, %s is asked", each.name, each.fallback.name)
         yield answer
 
 
 @asynccontextmanager
-async def _answer_at(upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool]) -> AsyncIterator[Awaited]:
+async def _answer_at(
+    upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
+) -> AsyncIterator[Awaited]:
     """The answer of this very upstream. Raises Unsent where another one may be asked instead."""
     patience = Patience(upstream.timing.total)
-    async with AsyncExitStack() as stack:
-        place, answer = await _first(stack, upstream, outbound, patience, has_left)
-        outbound.body.forget()
-        stack.callback(answer.close)
-        answer = await follow(upstream, place, answer, patience)
-        stack.callback(answer.close)
-        try:
-            refuse_failures(answer, outbound.method)
-        except Problem:
-            log.warning("upstream %s: answered %d", upstream.name, answer.status)
-            raise
-        awaited = Awaited(answer, outbound.body, patience, upstream.timing.idle)
-        await refuse_foreign(awaited)
-        yield awaited
+    exchange = Exchange(upstream, outbound.body, patience, elsewhere)
+    with exchange, traces.call(upstream.name, outbound.method) as span:
+        async with AsyncExitStack() as stack:
+            outbound = outbound.within(span.parent)
+            place, answer = await _first(stack, exchange, outbound, has_left)
+            outbound.body.forget()
+            stack.callback(answer.close)
+            answer = await follow(upstream, place, answer, patience)
+            stack.callback(answer.close)
+            span.answered(answer.status, answer.url)
+            try:
+                refuse_failures(answer, outbound.method)
+            except Problem:
+                log.warning("upstream %s: answered %d", upstream.name, answer.status)
+                raise
+            exchange.answer = Awaited(answer, outbound.body, patience, upstream.timing.idle)
+            await refuse_foreign(exchange.answer)
+            yield exchange.answer
 
 
 async def _first(
-    stack: AsyncExitStack, upstream: Upstream, outbound: Outbound, patience: Patience, has_left: Callable[[], bool]
+    stack: AsyncExitStack, exchange: Exchange, outbound: Outbound, has_left: Callable[[], bool]
 ) -> tuple[Place, aiohttp.ClientResponse]:
     """The first place that somebody is at, and what it answers; `stack` keeps the visit there."""
-    tried: set[Place] = set()
+    upstream, patience, tried = exchange.upstream, exchange.patience, set[Place]()
     while True:
         async with AsyncExitStack() as visiting:
-            visit = await visiting.enter_async_context(upstream.visit(tried))
-            if not tried:
-                await _start(upstream)
+            began = time.perf_counter()
+            try:
+                visit = await visiting.enter_async_context(upstream.visit(tried))
+                if not tried:
+                    await _start(upstream)
+            finally:
+                exchange.queued(began)
             if has_left():
                 raise CallerGone  # nothing was sent yet, and nobody wants it any more
             tried.add(visit.place)

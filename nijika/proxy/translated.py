@@ -16,6 +16,7 @@ class Translated:
         self._inbound = inbound
         self._pieces = pieces
         self._failure: Problem | None = None
+        self.sent_bytes = 0
 
     @property
     def complete(self) -> bool:
@@ -49,6 +50,7 @@ class Translated:
         """The body from its beginning; raises `failure`."""
         try:
             async for piece in self._pieces():
+                self.sent_bytes += len(piece)
                 yield piece
         except Problem as problem:
             self._failure = problem

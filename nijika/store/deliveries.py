@@ -7,6 +7,7 @@ import asyncpg
 from nijika.database import Connection, Pool, fetchval
 
 FORGET_MAX = 500
+BACKLOG_MAX = 100_000  # counting them is to cost little
 
 
 async def put(connection: Connection, account: int, event: str, message: UUID, data: str) -> None:
@@ -40,6 +41,16 @@ async def waiting(connection: Connection, webhook: int, event: str) -> int:
         "SELECT count(*) FROM webhook_deliveries WHERE webhook = $1 AND event = $2 AND state = 'waiting'",
         webhook,
         event,
+    )
+    return count
+
+
+async def backlog(pool: Pool) -> int:
+    """How many messages wait, whatever for; of very many no more than BACKLOG_MAX."""
+    count: int = await fetchval(
+        pool,
+        "SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE next_at IS NOT NULL LIMIT $1) waiting",
+        BACKLOG_MAX,
     )
     return count
 

@@ -27,7 +27,8 @@ log = logging.getLogger("nijika.store")
 class Keyring:
     """Finds keys by their digests, with one query at a time for all that wait, and remembers the living ones.
 
-    Unknown keys are not remembered: a new key is good at once, and guesses push no other out.
+    Unknown keys are not remembered: a new key is good at once, and guesses push no other out. `remembered_total` and
+    `asked_total` count what `find` had to do.
     """
 
     def __init__(self, pool: Pool, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,6 +38,8 @@ class Keyring:
         # By the digest under which it is stored, the one that was read longest ago first; until when it counts.
         self._kept: OrderedDict[bytes, tuple[Key, float]] = OrderedDict()
         self._forgotten = 0
+        self.remembered_total = 0
+        self.asked_total = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -50,7 +53,9 @@ class Keyring:
         for digest in digests:
             key, end = self._kept.get(digest, _NOTHING)
             if end > now:
+                self.remembered_total += 1
                 return key
+        self.asked_total += 1
         return await self._asked(digests)
 
     def forget(self, digest: bytes | None = None) -> None:

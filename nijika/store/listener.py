@@ -36,6 +36,11 @@ class Listener:
         self._pause = PAUSE_SECONDS
         self._deaf_since: float | None = None
 
+    @property
+    def away(self) -> bool:
+        """Whether nothing is heard, although it was tried."""
+        return self._deaf_since is not None
+
     async def run(self) -> None:
         """Listen until cancelled; a connection that broke, or that says nothing any more, is followed by the next."""
         while True:

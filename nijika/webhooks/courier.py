@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from nijika.database import OUTAGE, Connection, Pool, connected
 from nijika.errors import LedgerUnavailable
+from nijika.metrics.webhooks import ATTEMPTS, STOPPED
 from nijika.store import attempts, webhooks
 from nijika.store.attempts import Answer, Attempt, State
 from nijika.store.webhooks import StoppedBy
@@ -23,6 +24,8 @@ OUTAGE_SECONDS = 5.0
 GRACE_SECONDS = 2.0
 LEASE_SECONDS = 30.0
 """How much longer than an attempt a process may be silent before others send its messages."""
+
+_OUTCOMES: dict[State, str] = {"delivered": "delivered", "waiting": "retried", "failed": "given-up"}
 
 log = logging.getLogger("nijika.webhooks")
 
@@ -122,6 +125,7 @@ class Courier:
             await webhooks.lock(connection, attempt.webhook)
             if not await attempts.end(connection, attempt, answer, state, seconds):
                 return
+            ATTEMPTS.labels(_OUTCOMES[state]).inc()
             if state == "delivered":
                 await webhooks.succeeded(connection, attempt.webhook)
                 return
@@ -144,4 +148,5 @@ class Courier:
 
     async def _stop(self, connection: Connection, attempt: Attempt, by: StoppedBy) -> None:
         log.warning("webhook %d is stopped: %s", attempt.webhook, by)
+        STOPPED.labels(by).inc()
         await webhooks.stop(connection, attempt.webhook, by=by)

@@ -36,6 +36,8 @@ use = "pricing"
 [[routes]]
 use = "health"
 [[routes]]
+use = "metrics"
+[[routes]]
 use = "proxy"
 path = "/api/removebg"
 upstream = "worker"

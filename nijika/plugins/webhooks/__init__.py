@@ -13,6 +13,7 @@ from nijika.module import Plugin, Route
 from nijika.plugins.webhooks import forms, history, page, thresholds
 from nijika.plugins.webhooks.page import lowest_price
 from nijika.state import COURIER, POOL, ROUTES, VAULT
+from nijika.webhooks import backlog
 from nijika.webhooks.address import Addresses, IPNetwork
 from nijika.webhooks.courier import Courier
 from nijika.webhooks.sender import Sender
@@ -55,7 +56,9 @@ class Webhooks(Plugin):
             courier = app[COURIER] = Courier(app[POOL], sender, Seal(app[VAULT]))
             stack.push_async_callback(courier.close)
             watch = Watch(app[POOL], lowest=lowest_price(app[ROUTES]), keep_days=self.keep_days)
-            tasks = [asyncio.create_task(work) for work in (courier.run(), watch.run())]
+            tasks = [
+                asyncio.create_task(work) for work in (courier.run(), watch.run(), backlog.count_for_ever(app[POOL]))
+            ]
             try:
                 yield
             finally:
