@@ -1,5 +1,6 @@
 """Ask a worker how it is, beside the calls: a GET that is good when its answer is 2xx."""
 
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import aiohttp
@@ -12,6 +13,10 @@ class Knock(NamedTuple):
 
     status: int
     failure: str
+
+
+Ask = Callable[[Place, str], Awaitable[Knock]]
+"""Knocks at a path there."""
 
 
 async def knock(session: aiohttp.ClientSession, place: Place, path: str) -> Knock:

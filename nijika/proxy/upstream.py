@@ -13,6 +13,7 @@ from nijika.proxy.check import Check, Checking
 from nijika.proxy.choice import choose
 from nijika.proxy.connector import Connector
 from nijika.proxy.health import Health, Rest
+from nijika.proxy.knock import Knock, knock
 from nijika.proxy.pace import Pace, Pacing
 from nijika.proxy.place import Place, Visit
 from nijika.proxy.queue import Queue
@@ -72,8 +73,8 @@ class Upstream:
         self.fallback: Upstream | None = None
         self.passed_on_total = 0
         self.places = [Place(url, Health(url, rest or Rest(), changed=self._serve_in), room.calls) for url in urls]
-        self._waking = {place: Waking(place, wake) for place in self.places if wake}
-        self._checking = [Checking(place, check) for place in self.places if check]
+        self._waking = {place: Waking(place, wake, self._knock) for place in self.places if wake}
+        self._checking = [Checking(place, check, self._knock) for place in self.places if check]
         self._pacing = None if pace is None else Pacing(pace)
         self._room = room
         self._turns = 0
@@ -89,7 +90,7 @@ class Upstream:
             auto_decompress=False,
             read_bufsize=READ_BYTES,
         )
-        self._checks = [asyncio.create_task(checking.run(self.session)) for checking in self._checking]
+        self._checks = [asyncio.create_task(checking.run()) for checking in self._checking]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -133,7 +134,7 @@ class Upstream:
 
     async def ready(self, place: Place) -> None:
         """Return when the place is awake; UpstreamUnavailable or UpstreamFailed if it does not wake."""
-        await self._waking[place].ready(self.session)
+        await self._waking[place].ready()
 
     def state(self) -> list[dict[str, object]]:
         """Each place as `/ready` shows it; addresses stay private."""
@@ -141,6 +142,9 @@ class Upstream:
             {"state": place.state, "in_flight": place.in_flight, "failure": bool(place.failure)}
             for place in self.places
         ]
+
+    async def _knock(self, place: Place, path: str) -> Knock:
+        return await knock(self.session, place, path)
 
     def _begin(self, tried: Set[Place]) -> Visit | None:
         candidates = [place for place in self.places if place not in tried]
