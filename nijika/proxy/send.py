@@ -4,13 +4,12 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import aiohttp
-
 from nijika.errors import CallerGone, Problem, UpstreamUnavailable
 from nijika.proxy.answer import Awaited
 from nijika.proxy.attempt import Outbound, attempt, follow, refuse_failures
 from nijika.proxy.edge import refuse_foreign
 from nijika.proxy.health import SERVICE_UNAVAILABLE
+from nijika.proxy.http1.exchange import Exchange
 from nijika.proxy.patience import Patience
 from nijika.proxy.place import Place, Visit
 from nijika.proxy.unsent import Unsent
@@ -61,7 +60,7 @@ async def _answer_at(upstream: Upstream, outbound: Outbound, has_left: Callable[
 
 async def _first(
     stack: AsyncExitStack, upstream: Upstream, outbound: Outbound, patience: Patience, has_left: Callable[[], bool]
-) -> tuple[Place, aiohttp.ClientResponse]:
+) -> tuple[Place, Exchange]:
     """The first place that somebody is at, and what it answers; `stack` keeps the visit there."""
     tried: set[Place] = set()
     while True:
@@ -86,9 +85,7 @@ async def _start(upstream: Upstream) -> None:
         raise Unsent(problem) from None
 
 
-async def _ask(
-    upstream: Upstream, visit: Visit, outbound: Outbound, patience: Patience
-) -> aiohttp.ClientResponse | None:
+async def _ask(upstream: Upstream, visit: Visit, outbound: Outbound, patience: Patience) -> Exchange | None:
     """One place's answer; None if nobody is there and another place may be asked."""
     if upstream.wake is None:
         return await attempt(upstream, visit, outbound, patience)
