@@ -119,7 +119,7 @@ class Chunked:
             self.has_excess = True
         body = b"".join(self._pieces)
         self._pieces.clear()
-        self._room -= len(data) - len(body)
+        self._room = min(self._room - (len(data) - len(body)), OVERHEAD_BYTES_MAX)
         if self._room < 0:
             raise Broken("there is too much around the chunks of its answer")
         # llhttp skips empty lines behind a message, but nothing belongs behind the one that ends it.
@@ -134,7 +134,7 @@ class Chunked:
 
     def on_chunk_header(self) -> None:
         """Another chunk begins."""
-        self._room = min(self._room + CHUNK_LINE_BYTES, OVERHEAD_BYTES_MAX)
+        self._room += CHUNK_LINE_BYTES
 
     def on_body(self, piece: bytes) -> None:
         """Some of a chunk."""

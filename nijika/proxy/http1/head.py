@@ -49,7 +49,8 @@ class HeadReader:
             raise Broken("the head of its answer is too large")
         if end < 0:
             return None
-        return _read(self._gathered[:length]), self._gathered[length:]
+        head, rest, self._gathered = self._gathered[:length], self._gathered[length:], b""
+        return _read(head), rest
 
 
 def _read(head: bytes) -> Head:
