@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
-
 import uvloop
 
 from nijika import credits, request_id

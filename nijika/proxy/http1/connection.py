@@ -86,6 +86,10 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
+    def close(self) -> None:
+        """Send what is to be sent, and close."""
+        self._transport.close()
+
     def abort(self) -> None:
         """Close at once; what was not sent yet is dropped."""
         self._transport.abort()

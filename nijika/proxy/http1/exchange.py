@@ -14,8 +14,6 @@ from nijika.proxy.http1.inflow import Inflow
 from nijika.proxy.http1.request import Written
 from nijika.proxy.http1.upload import send
 
-_SWITCHING_PROTOCOLS = 101
-
 
 class Exchange:
     """What a worker answers: `status` and `headers`, which are there once `begin` has returned, and `content`.
@@ -86,6 +84,8 @@ class Exchange:
             self._fail(failure)
         else:
             self._is_sent = True
+            if self._is_over:
+                self._connection.close()
 
     def _read(self, data: bytes) -> None:
         while self._frame is None:
@@ -96,15 +96,12 @@ class Exchange:
             self._begin(head)
         if self._is_over:
             return  # the upload still goes on, and something comes behind the answer
-        if data:
-            self.content.feed(self._frame.feed(data))
+        self.content.feed(self._frame.feed(data))
         if self._frame.is_over:
             self._keeps_alive = self._keeps_alive and not self._frame.has_excess
             self._end()
 
     def _begin(self, head: Head) -> None:
-        if head.status == _SWITCHING_PROTOCOLS:
-            raise Broken("it switches to a protocol that nobody asked for")
         if head.status < 200:  # noqa: PLR2004 (1xx: another head follows)
             return
         self._frame = framed(head, self._request.method)

@@ -12,6 +12,7 @@ HEAD_BYTES_MAX = 32_768
 LINE_BYTES_MAX = 8190
 FIELDS_MAX = 128
 
+_SWITCHING_PROTOCOLS = b"101"
 _END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
 
@@ -57,6 +58,9 @@ def _read(head: bytes) -> Head:
     line = _STATUS_LINE.match(head)
     if line is None:
         raise Broken("its answer does not begin as HTTP/1.1")
+    minor, status = line.groups()
+    if status == _SWITCHING_PROTOCOLS:
+        raise Broken("it switches to a protocol that nobody asked for")
     lines = _Lines()
     try:
         HttpResponseParser(lines).feed_data(head)
@@ -66,7 +70,6 @@ def _read(head: bytes) -> Head:
         raise Broken("its answer is no HTTP/1.1")
     if len(lines.found) > FIELDS_MAX or max(map(len, head.split(b"\r\n"))) > LINE_BYTES_MAX:
         raise Broken("the head of its answer is too large")
-    minor, status = line.groups()
     return Head(int(status), lines.fields(), minor == b"1")
 
 

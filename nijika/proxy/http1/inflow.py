@@ -25,7 +25,9 @@ class Inflow:
         return self._is_over or self._size > 0
 
     def feed(self, piece: bytes) -> None:
-        """Some more of it."""
+        """Some more of it, or nothing."""
+        if not piece:
+            return
         self._pieces.append(piece)
         self._size += len(piece)
         if self._size >= WAITING_BYTES_MAX and not self._is_held:

@@ -45,4 +45,8 @@ def written(method: str, target: str, address: Address, fields: Mapping[str, str
 
 def _length(fields: Mapping[str, str]) -> int | None:
     text = fields.get("Content-Length")
-    return None if text is None else int(text)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"not to be sent: a body of length {text[:100]!r}")
+    return int(text)
