@@ -62,7 +62,7 @@ async def attempt(upstream: Upstream, visit: Visit, outbound: Outbound, patience
                 outbound.method,
                 visit.place.target(outbound.target),
                 outbound.fields_for(upstream),
-                body.chunks() if body.exists else None,
+                body if body.exists else None,
             )
     except Unreachable as error:
         visit.unreachable(str(error), hangs=error.hangs)

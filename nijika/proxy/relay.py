@@ -95,17 +95,25 @@ class _Caller:
 
     async def write(self, piece: bytes, *, may_leave: bool = False) -> None:
         """Send the head if need be, and `piece`. CallerGone if nobody reads, unless `may_leave`."""
-        clock = asyncio.get_running_loop().time
-        began = clock()
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._response.prepare(self._request)
-                if piece:
-                    await self._response.write(piece)
-            if self._seconds is not None:
-                self._seconds -= clock() - began
+            if self._seconds is None:
+                await self._write(piece)
+            else:
+                await self._write_in_time(piece, self._seconds)
         except (ConnectionError, TimeoutError) as error:
             cut(self._request)
             self.is_gone = True
             if not may_leave:
                 raise CallerGone from error
+
+    async def _write(self, piece: bytes) -> None:
+        await self._response.prepare(self._request)
+        if piece:
+            await self._response.write(piece)
+
+    async def _write_in_time(self, piece: bytes, seconds: float) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async with asyncio.timeout(seconds):
+            await self._write(piece)
+        self._seconds = seconds - (clock() - began)

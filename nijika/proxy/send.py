@@ -26,36 +26,41 @@ async def answer_of(upstream: Upstream, outbound: Outbound, has_left: Callable[[
     Raises UpstreamFailed, UpstreamUnavailable, UpstreamTimeout, CallerGone, or what broke the caller's body.
     """
     async with AsyncExitStack() as stack:
-        for each in upstream.chain:
-            try:
-                answer = await stack.enter_async_context(_answer_at(each, outbound, has_left))
-                break
-            except Unsent as unsent:
-                if each.fallback is None:
-                    raise unsent.problem from None
-                each.passed_on_total += 1
-                log.warning("upstream %s: nothing could be sent, %s is asked", each.name, each.fallback.name)
-        yield answer
+        yield await _answered(stack, upstream, outbound, has_left)
 
 
-@asynccontextmanager
-async def _answer_at(upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool]) -> AsyncIterator[Awaited]:
+async def _answered(
+    stack: AsyncExitStack, upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool]
+) -> Awaited:
+    """The answer of the first upstream to which anything could be sent; `stack` ends what it needs."""
+    try:
+        return await _answer_at(stack, upstream, outbound, has_left)
+    except Unsent as unsent:
+        if upstream.fallback is None:
+            raise unsent.problem from None
+    upstream.passed_on_total += 1
+    log.warning("upstream %s: nothing could be sent, %s is asked", upstream.name, upstream.fallback.name)
+    return await _answered(stack, upstream.fallback, outbound, has_left)
+
+
+async def _answer_at(
+    stack: AsyncExitStack, upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool]
+) -> Awaited:
     """The answer of this very upstream. Raises Unsent where another one may be asked instead."""
     patience = Patience(upstream.timing.total)
-    async with AsyncExitStack() as stack:
-        place, answer = await _first(stack, upstream, outbound, patience, has_left)
-        outbound.body.forget()
-        stack.callback(answer.close)
-        answer = await follow(upstream, place, answer, patience)
-        stack.callback(answer.close)
-        try:
-            refuse_failures(answer, outbound.method)
-        except Problem:
-            log.warning("upstream %s: answered %d", upstream.name, answer.status)
-            raise
-        awaited = Awaited(answer, outbound.body, patience, upstream.timing.idle)
-        await refuse_foreign(awaited)
-        yield awaited
+    place, answer = await _first(stack, upstream, outbound, patience, has_left)
+    outbound.body.forget()
+    stack.callback(answer.close)
+    answer = await follow(upstream, place, answer, patience)
+    stack.callback(answer.close)
+    try:
+        refuse_failures(answer, outbound.method)
+    except Problem:
+        log.warning("upstream %s: answered %d", upstream.name, answer.status)
+        raise
+    awaited = Awaited(answer, outbound.body, patience, upstream.timing.idle)
+    await refuse_foreign(awaited)
+    return awaited
 
 
 async def _first(

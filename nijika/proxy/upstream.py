@@ -12,6 +12,7 @@ from nijika.proxy.choice import choose
 from nijika.proxy.health import Health, Rest
 from nijika.proxy.http1.exchange import Exchange
 from nijika.proxy.http1.pool import Pool
+from nijika.proxy.http1.upload import Body
 from nijika.proxy.knock import Knock, knock
 from nijika.proxy.pace import Pace, Pacing
 from nijika.proxy.place import Place, Visit
@@ -130,7 +131,7 @@ class Upstream:
         method: str,
         target: str,
         fields: Mapping[str, str],
-        body: AsyncIterator[bytes] | None = None,
+        body: Body | None = None,
     ) -> Exchange:
         """The answer to a request there; `target` lies at the place's origin. To be closed; raises as `Pool.ask`."""
         return await self._pools[place].ask(method, target, fields, body)

@@ -1,7 +1,7 @@
 """One request and its answer on a connection, which is used again only if both were whole and well-formed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from multidict import CIMultiDict
 from yarl import URL
@@ -12,7 +12,7 @@ from nijika.proxy.http1.framing import Frame, framed
 from nijika.proxy.http1.head import Head, HeadReader
 from nijika.proxy.http1.inflow import Inflow
 from nijika.proxy.http1.request import Written
-from nijika.proxy.http1.upload import send
+from nijika.proxy.http1.upload import Body, send
 
 
 class Exchange:
@@ -43,7 +43,7 @@ class Exchange:
         """What it is an answer of."""
         return URL(self._request.url, encoded=True)
 
-    async def begin(self, body: AsyncIterator[bytes] | None) -> None:
+    async def begin(self, body: Body | None) -> None:
         """Return when the head of the answer is there, whether the body was sent by then or not.
 
         Raises Broken, or ConnectionResetError.
@@ -51,6 +51,8 @@ class Exchange:
         self._connection.write(self._request.head)
         if body is None:
             self._is_sent = True
+        elif body.is_here:
+            await self._send(body)  # in one piece with the head, where the loop gathers what is written
         else:
             self._upload = asyncio.create_task(self._send(body))
         await self._begun
@@ -75,7 +77,7 @@ class Exchange:
         else:
             self._fail(Broken("it ended the connection before its answer was complete"))
 
-    async def _send(self, body: AsyncIterator[bytes]) -> None:
+    async def _send(self, body: Body) -> None:
         try:
             await send(self._connection, body, self._request.length)
         except Exception as error:  # whatever the body raises

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from nijika.proxy.http1.address import Address
 from nijika.proxy.http1.connection import Connection
 from nijika.proxy.http1.exchange import Exchange
 from nijika.proxy.http1.opening import connected
 from nijika.proxy.http1.request import written
+from nijika.proxy.http1.upload import Body
 
 KEEP_ALIVE_SECONDS = 4.0
 """Shorter than the keep-alive of common servers (uvicorn: 5 s), so that a call is not lost on a connection which
@@ -25,9 +26,7 @@ class Pool:
         self._idle: deque[tuple[float, Connection]] = deque()  # by the time until which they are kept
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def ask(
-        self, method: str, target: str, fields: Mapping[str, str], body: AsyncIterator[bytes] | None = None
-    ) -> Exchange:
+    async def ask(self, method: str, target: str, fields: Mapping[str, str], body: Body | None = None) -> Exchange:
         """The answer to a request, which the caller has to close; `target` is path and query in wire form.
 
         Raises Unreachable: then nothing was sent, and nothing read of `body`; Broken; ConnectionResetError; ValueError

@@ -13,7 +13,7 @@ from nijika.proxy.http1.inflow import WAITING_BYTES_MAX
 from nijika.proxy.http1.request import Written
 from tests.peers.patience import within
 from tests.proxy.http1.wire import Transport
-from tests.proxy.http1.worker import OK, Line, asking, body, pieces
+from tests.proxy.http1.worker import OK, Line, Made, Pieces, asking, body
 
 BLOCK = bytes(65_536)
 LARGE = 64 * 2**20
@@ -78,7 +78,7 @@ async def test_a_worker_that_does_not_read_is_sent_no_more(line: tuple[Connectio
 
     exchange = Exchange(connection, REQUEST, lambda _: None)
     connection.pause_writing()
-    beginning = asyncio.create_task(exchange.begin(upload()))
+    beginning = asyncio.create_task(exchange.begin(Made(upload)))
     for _ in range(10):
         await asyncio.sleep(0)
     assert given == 1
@@ -136,7 +136,7 @@ async def test_a_worker_that_reads_slowly_bounds_what_is_on_the_way() -> None:
             yield BLOCK
 
     async with asking(talk) as (pool, _):
-        answer = await pool.ask("POST", "/", {"Content-Length": str(LARGE)}, upload())
+        answer = await pool.ask("POST", "/", {"Content-Length": str(LARGE)}, Made(upload))
         assert await body(answer) == b"ok"
         answer.close()
 
@@ -159,7 +159,7 @@ async def test_an_early_answer_stops_no_request_but_its_connection_is_not_used_a
         yield b"more"
 
     async with asking(talk) as (pool, worker):
-        answer = await pool.ask("POST", "/", {}, upload())
+        answer = await pool.ask("POST", "/", {}, Made(upload))
         assert await body(answer) == b"early"
         more.set()
         await worker.finish()
@@ -180,7 +180,7 @@ async def test_a_worker_that_closes_amid_the_request_has_broken_off(with_reset: 
     async with asking(talk) as (pool, _):
         async with within("the failure"):
             with pytest.raises((Broken, ConnectionError)):
-                await pool.ask("POST", "/", {}, upload())
+                await pool.ask("POST", "/", {}, Made(upload))
 
 
 async def test_a_body_that_breaks_breaks_the_exchange_and_is_not_ended() -> None:
@@ -195,7 +195,7 @@ async def test_a_body_that_breaks_breaks_the_exchange_and_is_not_ended() -> None
 
     async with asking(talk) as (pool, worker):
         with pytest.raises(Broken, match="gone"):
-            await pool.ask("POST", "/", {}, upload())
+            await pool.ask("POST", "/", {}, Made(upload))
         await worker.finish()
 
 
@@ -207,5 +207,5 @@ async def test_a_body_of_another_length_than_it_was_said_is_not_sent_whole(parts
 
     async with asking(talk) as (pool, worker):
         with pytest.raises(Broken, match="another length"):
-            await pool.ask("POST", "/", {"Content-Length": "3"}, pieces(*parts))
+            await pool.ask("POST", "/", {"Content-Length": "3"}, Pieces(*parts))
         await worker.finish()

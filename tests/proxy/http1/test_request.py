@@ -5,7 +5,7 @@ from multidict import CIMultiDict
 
 from nijika.proxy.http1.address import Address
 from nijika.proxy.http1.request import written
-from tests.proxy.http1.worker import OK, Line, asking, pieces
+from tests.proxy.http1.worker import OK, Line, Pieces, asking
 
 HERE = Address.of("http://worker:8001/app/")
 
@@ -88,7 +88,8 @@ def test_what_would_be_read_as_something_else_is_not_written(method: str, target
     ("fields", "sent"),
     [({"Content-Length": "5"}, b"hello"), ({}, b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")],
 )
-async def test_a_body_is_sent_as_its_head_tells(fields: dict[str, str], sent: bytes) -> None:
+@pytest.mark.parametrize("is_here", [False, True])
+async def test_a_body_is_sent_as_its_head_tells(fields: dict[str, str], sent: bytes, is_here: bool) -> None:
     came = b""
 
     async def talk(line: Line) -> None:
@@ -99,7 +100,7 @@ async def test_a_body_is_sent_as_its_head_tells(fields: dict[str, str], sent: by
         assert await line.ended() == b""
 
     async with asking(talk) as (pool, worker):
-        answer = await pool.ask("POST", "/", fields, pieces(b"he", b"", b"llo"))
+        answer = await pool.ask("POST", "/", fields, Pieces(b"he", b"", b"llo", is_here=is_here))
         answer.close()
         await pool.close()
         await worker.finish()

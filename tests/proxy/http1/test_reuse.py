@@ -1,13 +1,14 @@
 """A connection is used again while it is certain that nothing of the last exchange is left on it."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from nijika.proxy.http1 import pool as pools
 from nijika.proxy.http1.failures import Broken
 from tests.peers.patience import within
-from tests.proxy.http1.worker import OK, Line, asked, asking, body, pieces, saying
+from tests.proxy.http1.worker import OK, Line, Made, Pieces, asked, asking, body, saying
 
 
 async def test_calls_one_after_the_other_share_a_connection() -> None:
@@ -137,7 +138,7 @@ async def test_a_cancelled_call_ends_its_connection() -> None:
         assert await line.ended() == b"body"
 
     async with asking(talk) as (pool, worker):
-        call = asyncio.create_task(pool.ask("POST", "/", {"Content-Length": "8"}, pieces(b"body")))
+        call = asyncio.create_task(pool.ask("POST", "/", {"Content-Length": "8"}, Pieces(b"body")))
         async with within("the request"):
             await asked_for.wait()
         call.cancel()
@@ -167,12 +168,12 @@ async def test_an_answer_that_is_complete_before_its_request_ends_the_connection
         await line.say(OK)
         await line.ended()
 
-    async def endless() -> object:
+    async def endless() -> AsyncIterator[bytes]:
         yield b"some"
         await asyncio.Event().wait()
 
     async with asking(talk) as (pool, worker):
-        answer = await pool.ask("POST", "/", {}, endless())  # type: ignore[arg-type]
+        answer = await pool.ask("POST", "/", {}, Made(endless))
         assert await body(answer) == b"ok"
         answer.close()
         await worker.finish()

@@ -131,7 +131,22 @@ async def asked(pool: Pool, method: str = "GET", target: str = "/", fields: Fiel
         answer.close()
 
 
-async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+class Made:
+    """A body that a generator makes."""
+
+    is_here = False
+
+    def __init__(self, chunks: Callable[[], AsyncIterator[bytes]]) -> None:
+        self.chunks = chunks
+
+
+class Pieces:
     """A body in these pieces."""
-    for part in parts:
-        yield part
+
+    def __init__(self, *parts: bytes, is_here: bool = False) -> None:
+        self.is_here = is_here
+        self._parts = parts
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for part in self._parts:
+            yield part
