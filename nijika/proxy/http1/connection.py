@@ -11,8 +11,11 @@ class Listener(Protocol):
     def received(self, data: bytes) -> None:
         """The next bytes."""
 
-    def lost(self, error: Exception | None) -> None:
-        """There will be no more; `error` tells why, if it was not the worker who ended them."""
+    def ended(self) -> None:
+        """The worker has said that there will be no more."""
+
+    def lost(self) -> None:
+        """There will be no more, whoever has ended them."""
 
 
 class Connection(asyncio.Protocol):
@@ -49,15 +52,15 @@ class Connection(asyncio.Protocol):
             self.listener.received(data)
 
     def eof_received(self) -> None:
-        """The worker says no more; asyncio closes the connection then."""
+        """The worker says no more, over TLS in so many words; the loop closes the connection then."""
         if self.listener is not None:
-            self.listener.lost(None)
+            self.listener.ended()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
         """Nobody needs to wait any more."""
         self._open_gate()
         if self.listener is not None:
-            self.listener.lost(exc)
+            self.listener.lost()
         self._among.discard(self)
 
     def pause_writing(self) -> None:

@@ -70,12 +70,16 @@ class Exchange:
         except Broken as error:
             self._fail(error)
 
-    def lost(self, error: Exception | None) -> None:
+    def ended(self) -> None:
         """As Listener's."""
-        if error is None and self._frame is not None and self._frame.ends_with_connection:
+        if self._frame is not None and self._frame.ends_with_connection:
             self._end()
         else:
-            self._fail(Broken("it ended the connection before its answer was complete"))
+            self.lost()
+
+    def lost(self) -> None:
+        """As Listener's."""
+        self._fail(Broken("it ended the connection before its answer was complete"))
 
     async def _send(self, body: Body) -> None:
         try:
@@ -107,7 +111,7 @@ class Exchange:
         if head.status < 200:  # noqa: PLR2004 (1xx: another head follows)
             return
         self._frame = framed(head, self._request.method)
-        self._keeps_alive = head.keeps_alive
+        self._keeps_alive = head.keeps_alive and not self._frame.ends_with_connection
         self.status, self.headers = head.status, head.fields
         if not self._begun.done():
             self._begun.set_result(None)

@@ -83,6 +83,28 @@ async def test_an_answer_over_tls_that_is_cut_short_is_broken(
         await pool.close()
 
 
+@pytest.mark.asyncio(loop_factories=["uvloop"])  # asyncio's own does not tell one end from the other
+async def test_an_answer_until_the_end_is_whole_over_tls_only_if_the_worker_says_so(
+    cert: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sits between could cut it anywhere (RFC 9112, 9.8)."""
+    trust(cert, monkeypatch)
+
+    async def talk(line: Line) -> None:
+        await line.request()
+        await line.say(b"HTTP/1.1 200 OK\r\n\r\nok")
+        if line.number > 0:
+            line.cut()
+
+    async with worker(talk, context(cert)) as behind:
+        pool = Pool(behind.url, connect_seconds=5)
+
+        assert await asked(pool) == (200, b"ok")
+        with pytest.raises(Broken):
+            await asked(pool)
+        await pool.close()
+
+
 async def test_a_name_is_asked_at_whichever_of_its_addresses_answers() -> None:
     async with worker(saying(OK)) as behind:
         pool = Pool(behind.url.replace("127.0.0.1", "localhost"), connect_seconds=5)

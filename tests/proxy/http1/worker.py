@@ -1,6 +1,7 @@
 """A worker that is a bare socket: it reads requests as they come, and says the bytes that a test gives it."""
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -39,6 +40,12 @@ class Line:
             with suppress(ConnectionError):
                 return await self.reader.read()
         return b""
+
+    def cut(self) -> None:
+        """Ends the connection and leaves the parting words of TLS unsaid."""
+        sock = self.writer.get_extra_info("socket")
+        with socket.socket(fileno=os.dup(sock.fileno())) as same:
+            same.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         sock = self.writer.get_extra_info("socket")
