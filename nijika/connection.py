@@ -106,7 +106,8 @@ class Connection(RequestHandler):
         super().data_received(data)
         self._notice_broken_body()
         waiter = self._waiter
-        if waiter is None or waiter.done():
+        is_first = self._request_count == 0  # it may be here before aiohttp waits for it: uvloop reads at once
+        if not is_first and (waiter is None or waiter.done()):
             self._stop_head_timer()
         elif self._head_timer is None and data.strip(b"\r\n"):
             self.keep_alive(True)  # from here on it is the head's time that counts, not the idle connection's
