@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
@@ -54,8 +55,7 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From here on there are output, and somebody who should read it."""
-        assert isinstance(transport, asyncio.Transport)
-        self._reading = Reading(transport, self._patience.write)
+        self._reading = Reading(cast("asyncio.Transport", transport), self._patience.write)  # uvloop's does not say so
         self._delivery = Delivery(self._reading.unread_bytes)
         super().connection_made(transport)
         requests.CONNECTIONS.inc()
@@ -108,7 +108,8 @@ class Connection(RequestHandler):
         super().data_received(data)
         self._notice_broken_body()
         waiter = self._waiter
-        if waiter is None or waiter.done():
+        is_first = self._request_count == 0  # it may be here before aiohttp waits for it: uvloop reads at once
+        if not is_first and (waiter is None or waiter.done()):
             self._stop_head_timer()
         elif self._head_timer is None and data.strip(b"\r\n"):
             self.keep_alive(True)  # from here on it is the head's time that counts, not the idle connection's

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
+import uvloop
 
 from nijika import credits, request_id
 from nijika.config import Config
@@ -42,7 +43,7 @@ def run(config: Config, data: Path, *, port: int | None, kind: worker.Kind) -> N
             config = _at(config, address(sock), worker.address(process))
             user, key = asyncio.run(_account(config, database_url))
             demo_user = button(config.server.host, user)
-            asyncio.run(serve(config, database_url, sock, lambda: _announce(config, key), demo_user=demo_user))
+            uvloop.run(serve(config, database_url, sock, lambda: _announce(config, key), demo_user=demo_user))
             _tell("stopping …")
 
 

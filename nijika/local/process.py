@@ -5,7 +5,6 @@ go the words on whether they can be carried out; neither a command line nor the 
 the line ends, so has the supervisor.
 """
 
-import asyncio
 import json
 import os
 import signal
@@ -17,6 +16,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
+
+import uvloop
 
 from nijika import logs
 from nijika.config import Config, load
@@ -95,7 +96,7 @@ def main() -> int:
         hear = threading.Thread(target=_hear, args=(said, standing, seconds), name="supervisor", daemon=True)
         hear.start()
         database_url = orders.database_url if orders.fixed.is_embedded else config.database.url
-        asyncio.run(serve(config, database_url, sock, lambda: _say(line, ready=seconds), standing=standing))
+        uvloop.run(serve(config, database_url, sock, lambda: _say(line, ready=seconds), standing=standing))
     except (ConfigError, StartError) as error:
         _say(line, failed=str(error))
         return 1

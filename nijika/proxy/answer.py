@@ -1,15 +1,15 @@
 """A worker's answer on its way: the head is there, the body is waited for with patience."""
 
-import asyncio
 import logging
 from typing import Protocol
 
-import aiohttp
 from multidict import MultiMapping
 from yarl import URL
 
 from nijika.errors import UpstreamFailed
 from nijika.proxy.body import Body
+from nijika.proxy.http1.exchange import Exchange
+from nijika.proxy.http1.failures import Broken
 from nijika.proxy.patience import Patience
 
 log = logging.getLogger("nijika.upstream")
@@ -49,17 +49,21 @@ class Awaited:
     of the answer's own are there so far.
     """
 
-    def __init__(self, answer: aiohttp.ClientResponse, body: Body, patience: Patience, idle_seconds: float) -> None:
+    def __init__(self, answer: Exchange, body: Body, patience: Patience, idle_seconds: float) -> None:
         self.status = answer.status
         self.headers: MultiMapping[str] = answer.headers
-        self.url = answer.url
+        self._answer = answer
         self.content: Content = self
         self.received_bytes = 0
-        self._stream = answer.content
         self._body = body
         self._patience = patience
         self._idle_seconds = idle_seconds
         self._unread = b""
+
+    @property
+    def url(self) -> URL:
+        """Where it comes from, for the log."""
+        return self._answer.url
 
     async def readany(self) -> bytes:
         """The next piece; none at the end. Raises UpstreamFailed, UpstreamTimeout, or what broke the caller's body."""
@@ -67,15 +71,21 @@ class Awaited:
             piece, self._unread = self._unread, b""
             return piece
         try:
-            async with self._patience.limit(self._idle_seconds) as turn:
-                self._body.time(turn)
-                piece = await self._stream.readany()
-        except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
+            piece = await self._next()
+        except Broken as error:
             if self._body.failure is None:
                 log.warning("%s: the answer broke off: %s", self.url.origin(), error or type(error).__name__)
             raise self._body.failure or UpstreamFailed() from error
         self.received_bytes += len(piece)
         return piece
+
+    async def _next(self) -> bytes:
+        content = self._answer.content
+        if content.is_ready:
+            return content.take()
+        async with self._patience.limit(self._idle_seconds) as turn:
+            self._body.time(turn)
+            return await content.readany()
 
     async def begins_with(self, mark: bytes) -> bool:
         """Whether the body does; nothing of it is lost. Raises as `readany` does."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict, MultiMapping
 from yarl import URL
@@ -17,6 +16,8 @@ from nijika import traces
 from nijika.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
 from nijika.proxy.body import Body
 from nijika.proxy.headers import Fields, towards_worker
+from nijika.proxy.http1.exchange import Exchange
+from nijika.proxy.http1.failures import Broken, Unreachable
 from nijika.proxy.patience import Patience
 from nijika.proxy.place import UNAUTHORIZED, Place, Visit
 from nijika.proxy.upstream import Upstream
@@ -57,9 +58,7 @@ class Outbound:
         return replace(self, fields=fields, added=[*self.added, *parent])
 
 
-async def attempt(
-    upstream: Upstream, visit: Visit, outbound: Outbound, patience: Patience
-) -> aiohttp.ClientResponse | None:
+async def attempt(upstream: Upstream, visit: Visit, outbound: Outbound, patience: Patience) -> Exchange | None:
     """The head of the answer; None if no connection came about, so that nothing was sent, nor read of the body.
 
     Raises UpstreamFailed, UpstreamTimeout, or what broke the caller's body.
@@ -69,25 +68,25 @@ async def attempt(
     try:
         async with patience.limit(upstream.timing.first_byte) as turn:
             body.time(turn)
-            answer = await upstream.session.request(
+            answer = await upstream.ask(
+                visit.place,
                 outbound.method,
-                visit.place.url(outbound.target),
-                headers=outbound.fields_for(upstream),
-                data=body.chunks() if body.exists else None,
-                allow_redirects=False,
+                visit.place.target(outbound.target),
+                outbound.fields_for(upstream),
+                body if body.exists else None,
             )
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        visit.unreachable(str(error), hangs=isinstance(error, aiohttp.ConnectionTimeoutError))
+    except Unreachable as error:
+        visit.unreachable(str(error), hangs=error.hangs)
         log.warning("upstream %s: %s", upstream.name, error)
         return None
     except UpstreamTimeout:
         visit.failed("took too long", hangs=True)
         log.warning("upstream %s: took too long", upstream.name)
         raise
-    except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+    except (Broken, ConnectionError, ValueError) as error:
         if body.failure is not None:
             raise body.failure from error
-        failure = _in_words(error)
+        failure = str(error) or type(error).__name__
         visit.failed(failure)
         log.warning("upstream %s: %s", upstream.name, failure)
         raise UpstreamFailed from error
@@ -95,16 +94,7 @@ async def attempt(
     return answer
 
 
-def _in_words(error: Exception) -> str:
-    """What went wrong; aiohttp's own words repeat the whole address, and with it what the caller has asked for."""
-    if isinstance(error, aiohttp.ClientResponseError):
-        return error.message or type(error).__name__
-    return str(error) or type(error).__name__
-
-
-async def follow(
-    upstream: Upstream, place: Place, answer: aiohttp.ClientResponse, patience: Patience
-) -> aiohttp.ClientResponse:
+async def follow(upstream: Upstream, place: Place, answer: Exchange, patience: Patience) -> Exchange:
     """The answer at the end of a chain of 303 within the place; every other redirect is the worker's mistake."""
     hops = 0
     while answer.status == _SEE_OTHER:
@@ -115,13 +105,13 @@ async def follow(
             raise UpstreamFailed
         try:
             async with patience.limit(upstream.timing.first_byte):
-                answer = await upstream.session.get(url, allow_redirects=False)
-        except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+                answer = await upstream.get(place, url.raw_path_qs)
+        except (Unreachable, Broken, ConnectionError, ValueError) as error:
             raise UpstreamFailed from error
     return answer
 
 
-def _within(place: Place, answer: aiohttp.ClientResponse) -> URL:
+def _within(place: Place, answer: Exchange) -> URL:
     location = answer.headers.get(hdrs.LOCATION, "")
     try:
         url = answer.url.join(URL(location, encoded=True))
@@ -135,11 +125,11 @@ def _within(place: Place, answer: aiohttp.ClientResponse) -> URL:
     return url
 
 
-def refuse_failures(answer: aiohttp.ClientResponse, method: str) -> None:
+def refuse_failures(answer: Exchange, method: str) -> None:
     """The body of a failure stays here: it may tell secrets, and the caller pays nothing."""
     status = answer.status
     is_redirect = 300 <= status < 400 and (status != _NOT_MODIFIED or method not in _CONDITIONAL)  # noqa: PLR2004 (3xx)
-    if not 200 <= status < 600 or answer.headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":  # noqa: PLR2004
+    if not 200 <= status < 600:  # noqa: PLR2004
         raise UpstreamFailed
     if status in {_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE}:
         raise UpstreamUnavailable(_retry_after(answer))
@@ -149,6 +139,6 @@ def refuse_failures(answer: aiohttp.ClientResponse, method: str) -> None:
         raise UpstreamFailed
 
 
-def _retry_after(answer: aiohttp.ClientResponse) -> int:
+def _retry_after(answer: Exchange) -> int:
     text = answer.headers.get(hdrs.RETRY_AFTER, "")
     return min(int(text), 3600) if text.isascii() and text.isdigit() and len(text) < 6 else 5  # noqa: PLR2004

@@ -23,6 +23,10 @@ class Body(Protocol):
         """Why the caller's side broke."""
 
     @property
+    def is_here(self) -> bool:
+        """Whether reading it waits for nobody, and it is small."""
+
+    @property
     def is_small(self) -> bool:
         """Whether it, once sent, can surely be sent again."""
 

@@ -3,9 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-import aiohttp
-
-from nijika.proxy.knock import Knock, knock
+from nijika.proxy.knock import Ask, Knock
 from nijika.proxy.place import Place
 
 FAILURES = 2
@@ -26,22 +24,23 @@ class Check:
 class Checking:
     """Asks one `place` again and again, as long as `run` runs."""
 
-    def __init__(self, place: Place, check: Check) -> None:
+    def __init__(self, place: Place, check: Check, ask: Ask) -> None:
         self._place = place
         self._check = check
+        self._ask = ask
         self._failures = 0
 
-    async def run(self, session: aiohttp.ClientSession) -> None:
+    async def run(self) -> None:
         """Until it is cancelled. What goes wrong is the place's failure, whatever it is."""
         while True:
-            self._judge(await self._ask(session))
+            self._judge(await self._answer())
             await asyncio.sleep(self._check.seconds)
 
-    async def _ask(self, session: aiohttp.ClientSession) -> Knock | None:
+    async def _answer(self) -> Knock | None:
         """None if it took too long."""
         try:
             async with asyncio.timeout(self._check.seconds):
-                return await knock(session, self._place, self._check.path)
+                return await self._ask(self._place, self._check.path)
         except TimeoutError:
             return None
 

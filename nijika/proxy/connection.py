@@ -20,10 +20,12 @@ def cut(request: web.Request) -> None:
         reset(request.transport)
 
 
-def reset(transport: asyncio.BaseTransport) -> None:
-    """Close with RST: a FIN would look like the end of a body that has no length."""
+def reset(transport: asyncio.Transport) -> None:
+    """Close with RST: a FIN would look like the end of a body that has no length.
+
+    Not to be called after its connection_lost: the number of its socket may be another one's by then.
+    """
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
+    transport.abort()

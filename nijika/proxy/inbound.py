@@ -15,6 +15,9 @@ from nijika.proxy.patience import Turn
 REPLAY_BYTES_MAX = 262_144
 """A body of up to this size is kept until the worker has answered, so that it can be sent again."""
 
+AT_ONCE_BYTES_MAX = 32_768
+"""A body of up to this size is sent together with its head, if it has come by then."""
+
 INVITED: web.RequestKey[bool] = web.RequestKey("INVITED", bool)
 """Set once 100 Continue was said; before that, a caller who waits for it may send the body or not."""
 
@@ -72,6 +75,11 @@ class Inbound:
             reader.finish()
 
     @property
+    def is_here(self) -> bool:
+        """Whether all of it has come, and is so little that it is sent in one go."""
+        return self.size is not None and self.size <= AT_ONCE_BYTES_MAX and self._request.content.is_eof()
+
+    @property
     def is_small(self) -> bool:
         """Whether the body, once sent, can surely be sent again."""
         return self.size is not None and self.size <= REPLAY_BYTES_MAX
@@ -114,11 +122,8 @@ class Inbound:
             self.sent_bytes += len(chunk)
             yield chunk
         while not self.complete:
-            self._wait_for_caller(True)
-            try:
-                chunk = await self._next()
-            finally:
-                self._wait_for_caller(False)
+            chunk = await self._next()
+            self._wait_for_caller(False)
             if chunk:
                 self.sent_bytes += len(chunk)
                 yield chunk
@@ -139,18 +144,29 @@ class Inbound:
         return chunk
 
     async def _read(self) -> bytes:
+        content = self._request.content
+        try:
+            chunk = content.read_nowait()
+            if chunk or content.at_eof():
+                return chunk
+            return await self._wait()
+        except RequestPayloadError as error:
+            raise _broken() from error
+        except TimeoutError:  # the clock's; aiohttp knows none here
+            raise RequestTimeout from None
+        except (ConnectionError, OSError, asyncio.IncompleteReadError) as error:
+            raise CallerGone from error
+
+    async def _wait(self) -> bytes:
+        """What comes next; TimeoutError if it does not come in time."""
         clock = asyncio.get_running_loop().time
         began = clock()
+        self._wait_for_caller(True)
         try:
             async with asyncio.timeout(min(self._patience, self._upload)):
                 return await self._request.content.readany()
-        except TimeoutError:
-            raise RequestTimeout from None
-        except RequestPayloadError as error:
-            raise _broken() from error
-        except (ConnectionError, OSError, asyncio.IncompleteReadError) as error:
-            raise CallerGone from error
         finally:
+            self._wait_for_caller(False)
             waited = clock() - began
             elsewhere(self._request).caller += waited
             self._patience -= waited

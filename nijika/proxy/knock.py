@@ -1,9 +1,9 @@
 """Ask a worker how it is, beside the calls: a GET that is good when its answer is 2xx."""
 
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-import aiohttp
-
+from nijika.proxy.http1.exchange import Exchange
 from nijika.proxy.place import UNAUTHORIZED, Place
 
 
@@ -14,14 +14,18 @@ class Knock(NamedTuple):
     failure: str
 
 
-async def knock(session: aiohttp.ClientSession, place: Place, path: str) -> Knock:
+Ask = Callable[[Place, str], Awaitable[Knock]]
+"""Knocks at a path there."""
+
+
+async def knock(get: Callable[[str], Awaitable[Exchange]], path: str) -> Knock:
     """GET `path` there; whoever asks bounds the time."""
     try:
-        async with session.get(place.url(path), allow_redirects=False) as answer:
-            status = answer.status
+        answer = await get(path)
     except Exception as error:  # whatever it says instead of an answer: those who knock go on
         return Knock(0, str(error) or type(error).__name__)
-    if 200 <= status < 300:  # noqa: PLR2004 (2xx)
-        return Knock(status, "")
-    hint = ": see its headers in config.toml" if status in UNAUTHORIZED else ""
-    return Knock(status, f"answers {status} to {path}{hint}")
+    answer.close()
+    if 200 <= answer.status < 300:  # noqa: PLR2004 (2xx)
+        return Knock(answer.status, "")
+    hint = ": see its headers in config.toml" if answer.status in UNAUTHORIZED else ""
+    return Knock(answer.status, f"answers {answer.status} to {path}{hint}")

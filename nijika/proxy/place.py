@@ -19,6 +19,7 @@ class Place:
         self.health = health
         self.in_flight = 0
         self.last_turn = -1
+        self._path = URL(self.base).raw_path.rstrip("/")
         self._in_flight_max = in_flight_max
 
     @property
@@ -46,9 +47,9 @@ class Place:
         """How often it was sent to rest."""
         return self.health.rests_total
 
-    def url(self, target: str) -> URL:
-        """Where `target` (path and query, in wire form) lies here; never another host."""
-        return URL(self.base + target, encoded=True)
+    def target(self, below: str) -> str:
+        """Where `below` (path and query, in wire form) lies at its origin."""
+        return self._path + below
 
     def holds(self, url: URL) -> bool:
         """Whether `url` lies below the base. Raises ValueError for one that has no origin."""

@@ -100,10 +100,11 @@ class _Caller:
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._response.prepare(self._request)
-                if piece:
-                    await self._response.write(piece)
+            if self._seconds is None:
+                await self._write(piece)
+            else:
+                async with asyncio.timeout(self._seconds):
+                    await self._write(piece)
         except (ConnectionError, TimeoutError) as error:
             cut(self._request)
             self.is_gone = True
@@ -114,3 +115,8 @@ class _Caller:
             self._elsewhere.caller += waited
             if self._seconds is not None:
                 self._seconds -= waited
+
+    async def _write(self, piece: bytes) -> None:
+        await self._response.prepare(self._request)
+        if piece:
+            await self._response.write(piece)

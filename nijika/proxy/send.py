@@ -5,17 +5,16 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import aiohttp
-
 from nijika import traces
 from nijika.errors import CallerGone, Problem, UpstreamUnavailable
 from nijika.metrics import upstreams
 from nijika.proxy.answer import Awaited
 from nijika.proxy.attempt import Outbound, attempt, follow, refuse_failures
+from nijika.proxy.counted import Counted
 from nijika.proxy.edge import refuse_foreign
 from nijika.proxy.elsewhere import Elsewhere
-from nijika.proxy.exchange import Exchange
 from nijika.proxy.health import SERVICE_UNAVAILABLE
+from nijika.proxy.http1.exchange import Exchange
 from nijika.proxy.patience import Patience
 from nijika.proxy.place import Place, Visit
 from nijika.proxy.unsent import Unsent
@@ -35,50 +34,56 @@ async def answer_of(
     Raises UpstreamFailed, UpstreamUnavailable, UpstreamTimeout, CallerGone, or what broke the caller's body.
     """
     async with AsyncExitStack() as stack:
-        for each in upstream.chain:
-            try:
-                answer = await stack.enter_async_context(_answer_at(each, outbound, has_left, elsewhere))
-                break
-            except Unsent as unsent:
-                if each.fallback is None:
-                    raise unsent.problem from None
-                each.passed_on_total += 1
-                upstreams.passed_on(each.name, each.fallback.name)
-                log.warning("upstream %s: nothing could be sent, %s is asked", each.name, each.fallback.name)
-        yield answer
+        yield await _answered(stack, upstream, outbound, has_left, elsewhere)
 
 
-@asynccontextmanager
+async def _answered(
+    stack: AsyncExitStack, upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
+) -> Awaited:
+    """The answer of the first upstream to which anything could be sent; `stack` ends what it needs."""
+    try:
+        async with AsyncExitStack() as own:
+            answer = await _answer_at(own, upstream, outbound, has_left, elsewhere)
+            await stack.enter_async_context(own.pop_all())
+            return answer
+    except Unsent as unsent:
+        if upstream.fallback is None:
+            raise unsent.problem from None
+    upstream.passed_on_total += 1
+    upstreams.passed_on(upstream.name, upstream.fallback.name)
+    log.warning("upstream %s: nothing could be sent, %s is asked", upstream.name, upstream.fallback.name)
+    return await _answered(stack, upstream.fallback, outbound, has_left, elsewhere)
+
+
 async def _answer_at(
-    upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
-) -> AsyncIterator[Awaited]:
+    stack: AsyncExitStack, upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
+) -> Awaited:
     """The answer of this very upstream. Raises Unsent where another one may be asked instead."""
     patience = Patience(upstream.timing.total)
-    exchange = Exchange(upstream, outbound.body, patience, elsewhere)
-    with exchange, traces.call(upstream.name, outbound.method) as span:
-        async with AsyncExitStack() as stack:
-            outbound = outbound.within(span.parent)
-            place, answer = await _first(stack, exchange, outbound, has_left)
-            outbound.body.forget()
-            stack.callback(answer.close)
-            answer = await follow(upstream, place, answer, patience)
-            stack.callback(answer.close)
-            span.answered(answer.status, answer.url)
-            try:
-                refuse_failures(answer, outbound.method)
-            except Problem:
-                log.warning("upstream %s: answered %d", upstream.name, answer.status)
-                raise
-            exchange.answer = Awaited(answer, outbound.body, patience, upstream.timing.idle)
-            await refuse_foreign(exchange.answer)
-            yield exchange.answer
+    counted = stack.enter_context(Counted(upstream, outbound.body, patience, elsewhere))
+    span = stack.enter_context(traces.call(upstream.name, outbound.method))
+    outbound = outbound.within(span.parent)
+    place, answer = await _first(stack, counted, outbound, has_left)
+    outbound.body.forget()
+    stack.callback(answer.close)
+    answer = await follow(upstream, place, answer, patience)
+    stack.callback(answer.close)
+    span.answered(answer.status, answer.url)
+    try:
+        refuse_failures(answer, outbound.method)
+    except Problem:
+        log.warning("upstream %s: answered %d", upstream.name, answer.status)
+        raise
+    counted.answer = Awaited(answer, outbound.body, patience, upstream.timing.idle)
+    await refuse_foreign(counted.answer)
+    return counted.answer
 
 
 async def _first(
-    stack: AsyncExitStack, exchange: Exchange, outbound: Outbound, has_left: Callable[[], bool]
-) -> tuple[Place, aiohttp.ClientResponse]:
+    stack: AsyncExitStack, counted: Counted, outbound: Outbound, has_left: Callable[[], bool]
+) -> tuple[Place, Exchange]:
     """The first place that somebody is at, and what it answers; `stack` keeps the visit there."""
-    upstream, patience, tried = exchange.upstream, exchange.patience, set[Place]()
+    upstream, patience, tried = counted.upstream, counted.patience, set[Place]()
     while True:
         async with AsyncExitStack() as visiting:
             began = time.perf_counter()
@@ -87,7 +92,7 @@ async def _first(
                 if not tried:
                     await _start(upstream)
             finally:
-                exchange.queued(began)
+                counted.queued(began)
             if has_left():
                 raise CallerGone  # nothing was sent yet, and nobody wants it any more
             tried.add(visit.place)
@@ -105,9 +110,7 @@ async def _start(upstream: Upstream) -> None:
         raise Unsent(problem) from None
 
 
-async def _ask(
-    upstream: Upstream, visit: Visit, outbound: Outbound, patience: Patience
-) -> aiohttp.ClientResponse | None:
+async def _ask(upstream: Upstream, visit: Visit, outbound: Outbound, patience: Patience) -> Exchange | None:
     """One place's answer; None if nobody is there and another place may be asked."""
     if upstream.wake is None:
         return await attempt(upstream, visit, outbound, patience)

@@ -29,6 +29,11 @@ class Translated:
         return self._failure or self._inbound.failure
 
     @property
+    def is_here(self) -> bool:
+        """It is made piece by piece."""
+        return False
+
+    @property
     def is_small(self) -> bool:
         """As Inbound's."""
         return self._inbound.is_small

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
-import aiohttp
-
 from nijika.proxy.check import Check, Checking
 from nijika.proxy.choice import choose
-from nijika.proxy.connector import Connector
 from nijika.proxy.health import Health, Rest
+from nijika.proxy.http1.exchange import Exchange
+from nijika.proxy.http1.pool import Pool
+from nijika.proxy.http1.upload import Body
+from nijika.proxy.knock import Knock, knock
 from nijika.proxy.pace import Pace, Pacing
 from nijika.proxy.place import Place, Visit
 from nijika.proxy.queue import Queue
@@ -21,10 +22,6 @@ from nijika.proxy.wake import Wake, Waking
 __all__ = ["Check", "Pace", "Rest", "Room", "Timing", "Upstream", "Wake"]
 
 READ_BYTES = 65_536
-
-# Shorter than the keep-alive of common servers (uvicorn: 5 s), so that a call is not lost on a connection which
-# the worker is just closing: a POST cannot be sent again.
-KEEP_ALIVE_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -72,24 +69,16 @@ class Upstream:
         self.fallback: Upstream | None = None
         self.passed_on_total = 0
         self.places = [Place(url, Health(url, rest or Rest(), changed=self._serve_in), room.calls) for url in urls]
-        self._waking = {place: Waking(place, wake) for place in self.places if wake}
-        self._checking = [Checking(place, check) for place in self.places if check]
+        self._pools = {place: Pool(place.base, timing.connect) for place in self.places}
+        self._waking = {place: Waking(place, wake, self._knock) for place in self.places if wake}
+        self._checking = [Checking(place, check, self._knock) for place in self.places if check]
         self._pacing = None if pace is None else Pacing(pace)
         self._room = room
         self._turns = 0
         self._queue = Queue(self._begin, length_max=room.waiting_max, seconds=room.wait_seconds)
 
     async def __aenter__(self) -> Self:
-        self.session = aiohttp.ClientSession(
-            connector=Connector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.timing.connect),
-            headers=self.headers,
-            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-            auto_decompress=False,
-            read_bufsize=READ_BYTES,
-        )
-        self._checks = [asyncio.create_task(checking.run(self.session)) for checking in self._checking]
+        self._checks = [asyncio.create_task(checking.run()) for checking in self._checking]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -98,7 +87,8 @@ class Upstream:
         await asyncio.gather(*self._checks, return_exceptions=True)
         for waking in self._waking.values():
             await waking.close()
-        await self.session.close()
+        for pool in self._pools.values():
+            await pool.close()
 
     @property
     def chain(self) -> "list[Upstream]":
@@ -133,7 +123,22 @@ class Upstream:
 
     async def ready(self, place: Place) -> None:
         """Return when the place is awake; UpstreamUnavailable or UpstreamFailed if it does not wake."""
-        await self._waking[place].ready(self.session)
+        await self._waking[place].ready()
+
+    async def ask(
+        self,
+        place: Place,
+        method: str,
+        target: str,
+        fields: Mapping[str, str],
+        body: Body | None = None,
+    ) -> Exchange:
+        """The answer to a request there; `target` lies at the place's origin. To be closed; raises as `Pool.ask`."""
+        return await self._pools[place].ask(method, target, fields, body)
+
+    async def get(self, place: Place, target: str) -> Exchange:
+        """The answer to a GET with nothing but the upstream's own fields; otherwise as `ask`."""
+        return await self.ask(place, "GET", target, self.headers)
 
     def state(self) -> list[dict[str, object]]:
         """Each place as `/ready` shows it; addresses stay private."""
@@ -141,6 +146,9 @@ class Upstream:
             {"state": place.state, "in_flight": place.in_flight, "failure": bool(place.failure)}
             for place in self.places
         ]
+
+    async def _knock(self, place: Place, path: str) -> Knock:
+        return await knock(lambda below: self.get(place, place.target(below)), path)
 
     def _begin(self, tried: Set[Place]) -> Visit | None:
         candidates = [place for place in self.places if place not in tried]

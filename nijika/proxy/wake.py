@@ -4,10 +4,8 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-import aiohttp
-
 from nijika.errors import UpstreamFailed, UpstreamUnavailable
-from nijika.proxy.knock import knock
+from nijika.proxy.knock import Ask
 from nijika.proxy.place import Place
 
 PAUSE_SECONDS = 0.5
@@ -29,18 +27,19 @@ class Wake:
 class Waking:
     """Knocks at one `place`, once for all who wait for it."""
 
-    def __init__(self, place: Place, wake: Wake) -> None:
+    def __init__(self, place: Place, wake: Wake, ask: Ask) -> None:
         self._place = place
         self._wake = wake
+        self._ask = ask
         self._knocking: asyncio.Task[None] | None = None
 
-    async def ready(self, session: aiohttp.ClientSession) -> None:
+    async def ready(self) -> None:
         """Return once a knock was answered well; UpstreamUnavailable if none is in time, UpstreamFailed if refused.
 
         All who wait share one knocking, which goes on when one of them leaves.
         """
         if self._knocking is None or self._knocking.done():
-            self._knocking = asyncio.create_task(self._knock(session))
+            self._knocking = asyncio.create_task(self._knock())
         await asyncio.shield(self._knocking)
 
     async def close(self) -> None:
@@ -49,11 +48,11 @@ class Waking:
             self._knocking.cancel()
             await asyncio.wait([self._knocking])
 
-    async def _knock(self, session: aiohttp.ClientSession) -> None:
+    async def _knock(self) -> None:
         health, since = self._place.health, self._place.rests_total
         try:
             async with asyncio.timeout(self._wake.seconds):
-                while not await self._is_ready(session):
+                while not await self._is_ready():
                     await asyncio.sleep(PAUSE_SECONDS)
         except TimeoutError:
             health.unreachable(f"does not wake: {health.failure}" if health.failure else "does not wake", since)
@@ -61,8 +60,8 @@ class Waking:
             raise UpstreamUnavailable(retry_after=30) from None
         health.answered(200, health.rests_total)
 
-    async def _is_ready(self, session: aiohttp.ClientSession) -> bool:
-        status, failure = await knock(session, self._place, self._wake.path)
+    async def _is_ready(self) -> bool:
+        status, failure = await self._ask(self._place, self._wake.path)
         if not failure:
             return True
         self._place.health.failure = failure

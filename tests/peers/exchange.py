@@ -72,8 +72,7 @@ class Exchange:
 
     @property
     def socket(self) -> TransportSocket:
-        found = self.writer.get_extra_info("socket")
-        assert isinstance(found, TransportSocket)
+        found: TransportSocket = self.writer.get_extra_info("socket")
         return found
 
 

@@ -1,4 +1,4 @@
-"""What one exchange with a worker took, told to the metrics however it ends."""
+"""What one call of a worker took, told to the metrics however it ends."""
 
 import time
 from types import TracebackType
@@ -15,7 +15,7 @@ from nijika.proxy.unsent import Unsent
 from nijika.proxy.upstream import Upstream
 
 
-class Exchange:
+class Counted:
     """A context manager around all that is done with one upstream: `answer` is what came of it, once that is there."""
 
     def __init__(self, upstream: Upstream, body: Body, patience: Patience, elsewhere: Elsewhere) -> None:
