@@ -27,11 +27,10 @@ class Head(NamedTuple):
     @property
     def keeps_alive(self) -> bool:
         """Whether the worker takes another request afterwards (RFC 9112, 9.3); 1.0 is not asked for it."""
-        return self.is_modern and not any(
-            option.strip().lower() == "close"
-            for line in self.fields.getall("Connection", ())
-            for option in line.split(",")
-        )
+        if "Connection" not in self.fields:
+            return self.is_modern
+        options = ",".join(self.fields.getall("Connection")).lower().split(",")
+        return self.is_modern and "close" not in map(str.strip, options)
 
 
 class HeadReader:
