@@ -154,6 +154,8 @@ class Connection(RequestHandler):
 
         A proxy in front would take that for a failure of this gateway, and leave it out for a while.
         """
+        if self.transport is None:
+            return
         assert isinstance(self.transport, asyncio.Transport)
         self.transport.write_eof()
         with suppress(TimeoutError):
