@@ -61,6 +61,9 @@ from nijika.store.keyring import Keyring
 from nijika.store.listener import Listener
 from nijika.store.vault import Vault
 
+CANCEL_SECONDS = 5.0
+"""What runs beside the requests and does not end within this is told to end once more."""
+
 
 def build(
     config: Config, *, database_url: str, demo_user: int | None = None, standing: Standing | None = None
@@ -209,8 +212,10 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        while not task.done():
+            # A connection that breaks while it is given back can put its own error in the place of a cancellation.
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_SECONDS)
 
 
 async def _end(tasks: "set[asyncio.Task[Any]]") -> None:
