@@ -1,6 +1,7 @@
 """Serve until somebody says stop."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -50,6 +51,7 @@ async def serve(
     patience = Patience(server.head_seconds, server.idle_seconds, server.write_seconds, server.drain_seconds)
     app = build(config, database_url=database_url, demo_user=demo_user, standing=standing)
     async with listening(app, sock, patience) as listener:
+        gc.freeze()  # what was made until now stays, and no collection needs to look at it
         announce()
         lease = app[LEASE]
         await _first(_stop_signal(listener, server.drain_seconds), lease.lost.wait())

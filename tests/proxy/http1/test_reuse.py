@@ -175,8 +175,7 @@ async def test_an_answer_that_is_complete_before_its_request_ends_the_connection
     async with asking(talk) as (pool, worker):
         answer = await pool.ask("POST", "/", {}, Made(endless))
         assert await body(answer) == b"ok"
-        answer.close()
-        await worker.finish()
 
-        await asked(pool)
+        assert await asked(pool) == (200, b"ok")
         assert len(worker.lines) == 2
+        answer.close()
