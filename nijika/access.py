@@ -60,23 +60,25 @@ def path(request: web.BaseRequest) -> str:
 def _tell(request: web.BaseRequest, status: int, seconds: float, code: str) -> None:
     sent = request.writer.output_size
     spent = Spent(seconds, request.get(OWN_SECONDS, seconds), request.content.total_bytes, sent)
-    requests.ended(route(request), method(request), status, code, spent)
+    through, how = route(request), method(request)
+    requests.ended(through, how, status, code, spent)
     if log.isEnabledFor(logging.INFO):
         where = path(request)
-        fields = _fields(request, where, status, seconds, code)
-        log.info("%s %s %d", fields["method"], where, status, extra={"fields": fields})
+        fields: dict[str, object] = {
+            "client": str(request.get(CLIENT_IP, NOTHING)),
+            "method": how,
+            "path": where,
+            "route": through,
+            "status": status,
+            "bytes": sent,
+            "seconds": round(seconds, 6),
+            **_more(request, code),
+        }
+        log.info("%s %s %d", how, where, status, extra={"fields": fields})
 
 
-def _fields(request: web.BaseRequest, where: str, status: int, seconds: float, code: str) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "client": str(request.get(CLIENT_IP, NOTHING)),
-        "method": method(request),
-        "path": where,
-        "route": route(request),
-        "status": status,
-        "bytes": request.writer.output_size,
-        "seconds": round(seconds, 6),
-    }
+def _more(request: web.BaseRequest, code: str) -> dict[str, object]:
+    fields: dict[str, object] = {}
     if code != NOTHING:
         fields["code"] = code
     if KEY in request:

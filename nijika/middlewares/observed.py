@@ -6,7 +6,7 @@ from aiohttp import web
 
 from nijika import request_id
 from nijika.module import Handler, Middleware
-from nijika.proxy.elsewhere import elsewhere
+from nijika.proxy.elsewhere import begun
 from nijika.state import BEGAN, OWN_SECONDS, REQUEST_ID
 
 
@@ -20,7 +20,7 @@ class Observed(Middleware):
         request[REQUEST_ID] = request_id.make()
         request_id.current.set(request[REQUEST_ID])
         began = request[BEGAN] = time.perf_counter()
-        others = elsewhere(request)
+        others = begun(request)
         try:
             return await handler(request)
         finally:

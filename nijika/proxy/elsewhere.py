@@ -16,10 +16,15 @@ class Elsewhere:
 _ELSEWHERE: web.RequestKey[Elsewhere] = web.RequestKey("ELSEWHERE", Elsewhere)
 
 
+def begun(request: web.Request) -> Elsewhere:
+    """What is known of a request that has just come: nothing."""
+    made = request[_ELSEWHERE] = Elsewhere()
+    return made
+
+
 def elsewhere(request: web.Request) -> Elsewhere:
     """What is known of this request so far; whoever waits adds to it."""
     try:
         return request[_ELSEWHERE]
     except KeyError:
-        made = request[_ELSEWHERE] = Elsewhere()
-        return made
+        return begun(request)

@@ -1,6 +1,7 @@
 """What `/metrics` tells of the rooms behind a call: upstreams and their queues, remembered keys, webhooks."""
 
 import asyncio
+import base64
 from collections.abc import Callable
 
 import pytest
@@ -80,6 +81,22 @@ async def test_a_call_that_a_fallback_takes_is_one_of_both_and_told_by_their_nam
     assert after.since(before, "nijika_upstream_sent_bytes_total", "upstream") == {"spare": 2 * len(b"picture")}
     assert after.value("nijika_upstream_places", upstream="worker", state="resting") == 1
     assert after.value("nijika_upstream_places", upstream="spare", state="ok") == 1
+
+
+async def test_a_body_that_is_translated_counts_as_it_is_sent_to_the_worker(start: Start, upstream: Upstream) -> None:
+    upstream.plan("*", answers.answer(200, b"matte", [("Content-Type", "image/png")]))
+    routes = '[[routes]]\nuse = "withoutbg"\nupstream = "worker"\nprice = "1"\n'
+    async with start(measured(table("worker", upstream.url), routes=routes)) as gateway:
+        customer = await gateway.customer()
+        before = await scrape(gateway.session)
+        told = {"image_base64": base64.b64encode(b"p" * 300).decode()}
+        async with gateway.session.post("/v1.0/alpha-channel-base64", json=told, headers=customer.fields) as answer:
+            assert answer.status == 200, await answer.text()
+
+        after = await scrape(gateway.session)
+
+    assert after.since(before, "nijika_upstream_sent_bytes_total", "upstream") == {"worker": 300}
+    assert after.since(before, "nijika_upstream_received_bytes_total", "upstream") == {"worker": len(b"matte")}
 
 
 async def test_an_address_on_trial_is_none_of_the_good_ones(start: Start, upstream: Upstream) -> None:
