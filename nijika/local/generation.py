@@ -42,6 +42,11 @@ class Generation:
         """Let all of them end in peace, by one of STOPS."""
         await asyncio.gather(*(place.stop(number) for place in self._places))
 
+    def share(self, *, shared: bool) -> None:
+        """Say whether another generation may accept on the same sockets."""
+        for place in self._places:
+            place.is_shared = shared
+
     def tell(self, *, refused: bool) -> None:
         """Let all of them know whether a newer configuration was refused."""
         for place in self._places:
@@ -49,9 +54,10 @@ class Generation:
 
 
 class _Place:
-    """One socket, and the process that is there at the moment."""
+    """One socket, and the process that is there at the moment; others may be on the socket, too, if it `is_shared`."""
 
     def __init__(self, orders: Orders, sock: socket.socket) -> None:
+        self.is_shared = False
         self._orders = orders
         self._sock = sock
         self._refused = False
@@ -76,9 +82,7 @@ class _Place:
             failures = 0 if await self._child.life() > STEADY_SECONDS else failures + 1
             await self._pause(f"a process {self._child.end}", failures)
             while failed := await self.start():
-                # Nobody will accept here for a while: the kernel is to spread callers over the others.
-                with suppress(OSError):  # it does not listen
-                    self._sock.shutdown(socket.SHUT_RD)
+                self._close_to_callers()
                 failures += 1
                 await self._pause(failed, failures)
 
@@ -92,6 +96,13 @@ class _Place:
         self._refused = refused
         if self._child is not None:
             self._child.tell(refused=refused)
+
+    def _close_to_callers(self) -> None:
+        """Nobody will accept here for a while: the kernel is to spread callers over the others."""
+        if self.is_shared:
+            return  # somebody does: this ends the listening of all processes
+        with suppress(OSError):  # it does not listen
+            self._sock.shutdown(socket.SHUT_RD)
 
     async def _pause(self, what: str, failures: int) -> None:
         seconds = min(PAUSE_SECONDS * 2 ** min(failures, 16), PAUSE_SECONDS_MAX)

@@ -98,13 +98,16 @@ class Supervisor:
     async def _exchange(self, orders: Orders) -> str:
         new = Generation(orders, self._sockets)
         self._alive.add(new)
+        self._current.share(shared=True)
         try:
             async with asyncio.timeout(START_SECONDS):
                 failed = await new.start()
         except TimeoutError:
             failed = f"The new processes were not ready within {START_SECONDS:g} s."
         old = new
-        if not failed:
+        if failed:
+            self._current.share(shared=False)
+        else:
             self._current, old = new, self._current
             self._changed.set()
         retiring = asyncio.create_task(self._retire(old))
