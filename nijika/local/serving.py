@@ -50,9 +50,10 @@ async def serve(
     patience = Patience(server.head_seconds, server.idle_seconds, server.write_seconds, server.drain_seconds)
     app = build(config, database_url=database_url, demo_user=demo_user, standing=standing)
     async with listening(app, sock, patience) as listener:
+        stop = _stop_signal(listener, server.drain_seconds)  # before anybody knows whom to send one
         announce()
         lease = app[LEASE]
-        await _first(_stop_signal(listener, server.drain_seconds), lease.lost.wait())
+        await _first(stop.wait(), lease.lost.wait())
         if lease.lost.is_set():
             listener.cut()
             raise StartError(
@@ -90,8 +91,8 @@ async def _first(*works: Coroutine[Any, Any, object]) -> None:
         task.cancel()
 
 
-async def _stop_signal(listener: Listener, drain_seconds: float) -> None:
-    """Return at the first signal; further ones are told that it takes its time: open calls are worth money."""
+def _stop_signal(listener: Listener, drain_seconds: float) -> asyncio.Event:
+    """What the first signal sets; further ones are told that it takes its time: open calls are worth money."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -102,4 +103,4 @@ async def _stop_signal(listener: Listener, drain_seconds: float) -> None:
 
     for number, grace_seconds in STOPS.items():
         loop.add_signal_handler(number, hear, grace_seconds)
-    await stop.wait()
+    return stop
