@@ -50,6 +50,7 @@ from nijika.state import (
     SHARED,
     SIGN_IN,
     STANDING,
+    TASK,
     UPSTREAMS,
     VAULT,
 )
@@ -122,6 +123,7 @@ def _entry(chain: list[Middleware], tasks: "set[asyncio.Task[Any]]") -> Middlewa
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
+        request[TASK] = task
         try:
             return await whole(request)
         finally:

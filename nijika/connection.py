@@ -19,7 +19,8 @@ from nijika.logs import Malformed
 from nijika.middlewares.problems import render
 from nijika.proxy.connection import reset
 from nijika.proxy.inbound import PROGRESS_BYTES
-from nijika.state import BILL, DELIVERED, MATCH
+from nijika.proxy.queue import waits
+from nijika.state import BILL, DELIVERED, MATCH, TASK
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,8 @@ class Connection(RequestHandler):
 
 
 def _is_finished(request: web.BaseRequest) -> bool:
-    """Whether its work goes on without its caller; who has some of the answer pays for all of it."""
-    if BILL not in request:
+    """Whether its work, once begun, goes on without its caller; who has some of the answer pays for all of it."""
+    if BILL not in request or waits(request[TASK]):
         return False
     return request[MATCH].route.on_disconnect == "finish" or request.writer.output_size > 0
 

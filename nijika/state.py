@@ -1,7 +1,9 @@
 """Every key under which the application and a request keep something, and nothing else."""
 
+import asyncio
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 from uuid import UUID
 
 from aiohttp import web
@@ -42,6 +44,7 @@ COURIER: web.AppKey[Courier] = web.AppKey("COURIER", Courier)
 BODY_SECONDS: web.AppKey[float] = web.AppKey("BODY_SECONDS", float)
 
 REQUEST_ID: web.RequestKey[UUID] = web.RequestKey("REQUEST_ID", UUID)
+TASK: web.RequestKey["asyncio.Task[Any]"] = web.RequestKey("TASK")
 BEGAN: web.RequestKey[float] = web.RequestKey("BEGAN", float)
 PATH: web.RequestKey[str] = web.RequestKey("PATH", str)
 QUERY: web.RequestKey[str] = web.RequestKey("QUERY", str)
