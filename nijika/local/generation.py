@@ -11,6 +11,7 @@ from nijika.local.child import Child
 from nijika.local.process import Orders
 
 STEADY_SECONDS = 10.0  # who lived this long did not fail at its start
+START_SECONDS = 120.0  # for a process that takes another one's place; a new version's schema takes its time
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.1, 30.0  # before it is started again; twice as long after each failure in a row
 
 log = logging.getLogger("nijika")
@@ -81,7 +82,7 @@ class _Place:
             assert self._child is not None, "it was started"
             failures = 0 if await self._child.life() > STEADY_SECONDS else failures + 1
             await self._pause(f"a process {self._child.end}", failures)
-            while failed := await self.start():
+            while failed := await self._start_in_time():
                 self._close_to_callers()
                 failures += 1
                 await self._pause(failed, failures)
@@ -96,6 +97,15 @@ class _Place:
         self._refused = refused
         if self._child is not None:
             self._child.tell(refused=refused)
+
+    async def _start_in_time(self) -> str:
+        """As `start`; one that hangs must not leave its callers waiting for nobody, without a word in the log."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                return await self.start()
+        except TimeoutError:
+            await self.stop(signal.SIGTERM)
+            return f"A process was not ready within {START_SECONDS:g} s"
 
     def _close_to_callers(self) -> None:
         """Nobody will accept here for a while: the kernel is to spread callers over the others."""

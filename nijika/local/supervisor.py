@@ -15,11 +15,9 @@ from typing import Any
 
 from nijika.errors import StartError
 from nijika.local import control
-from nijika.local.generation import Generation
+from nijika.local.generation import START_SECONDS, Generation
 from nijika.local.process import Orders
 from nijika.local.serving import RETIRE
-
-START_SECONDS = 120.0  # for a process that is to take over; a schema that grows with a new version takes its time
 
 log = logging.getLogger("nijika")
 

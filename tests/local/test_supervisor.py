@@ -193,6 +193,36 @@ async def test_where_one_cannot_be_started_again_the_others_get_its_callers_unti
         await asyncio.wait([supervising])
 
 
+async def test_one_that_hangs_when_it_is_started_again_is_ended_and_another_one_is_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "fake"
+    hanging = FAKE.replace("sys.exit(3)", "signal.pause()").replace("import os", "import signal, os")
+    program.write_text(f"#!{sys.executable}\n{hanging}")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(generation, "START_SECONDS", 1.0)
+    orders = Orders(tmp_path / "config.toml", "", tmp_path, "", Fixed("127.0.0.1", 0, 1, is_embedded=False))
+    ready = asyncio.Event()
+    with shared("127.0.0.1", 0, 1) as sockets:
+        supervising = asyncio.create_task(supervisor.supervise(orders, sockets, ready.set))
+        await asyncio.wait_for(ready.wait(), 30)
+        (killed,) = await _pids(sockets[0].getsockname(), 1)
+        os.kill(killed, signal.SIGKILL)
+        await until((tmp_path / "failed").exists)  # and hangs
+
+        (tmp_path / "let").touch()
+
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(ConnectionRefusedError):
+                    assert await _pids(sockets[0].getsockname(), 1) != {killed}
+                    break
+                await asyncio.sleep(0.05)
+        supervising.cancel()
+        await asyncio.wait([supervising])
+
+
 async def test_a_process_that_cannot_be_started_again_closes_no_socket_on_which_its_successor_serves(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
