@@ -54,6 +54,7 @@ from nijika.state import (
     SHARED,
     SIGN_IN,
     STANDING,
+    TASK,
     UPSTREAMS,
     VAULT,
 )
@@ -131,6 +132,7 @@ def _entry(chain: list[Middleware], tasks: "set[asyncio.Task[Any]]") -> Middlewa
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
+        request[TASK] = task
         try:
             return await whole(request)
         finally:
@@ -246,7 +248,12 @@ def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
         ),
         wake=Wake(settings.wake.path, settings.wake.seconds) if settings.wake else None,
         pace=Pace(*settings.max_rate) if settings.max_rate else None,
-        rest=Rest(settings.failures_max, settings.rest_seconds, settings.rest_seconds_max),
+        rest=Rest(
+            settings.failures_max,
+            settings.rest_seconds,
+            settings.rest_seconds_max,
+            trial_seconds=settings.first_byte_seconds,
+        ),
         check=Check(settings.check.path, settings.check.seconds) if settings.check else None,
         room=Room(settings.concurrency, settings.queue_seconds, settings.queue),
     )

@@ -30,6 +30,7 @@ PROCESSES_MAX = 64
 SECONDS_MAX = 604_800  # a week; more than this is a slip of the pen
 
 _POSTGRES = ("postgres://", "postgresql://")
+_PLACE = re.compile(r"(?:\[[^\]@]*\]|[^:@\[\]]*)(?::[0-9]{1,5})?", re.ASCII)
 
 Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX, title="seconds")]
 
@@ -75,12 +76,20 @@ class Server(Settings):
 def _database_url(text: str) -> str:
     if text != "embedded" and not text.startswith(_POSTGRES):
         raise ValueError('is "embedded" or an address such as "postgresql://user@host/name"')
-    return text
+    return _with_places(text)
 
 
 def _postgres_url(text: str) -> str:
     if not text.startswith(_POSTGRES):
         raise ValueError('is the address of PostgreSQL itself, such as "postgresql://user@host/name"')
+    return _with_places(text)
+
+
+def _with_places(text: str) -> str:
+    """Nothing of it is repeated: what is taken for a port may be a piece of the password."""
+    places = text.partition("://")[2].partition("?")[0].partition("/")[0].rpartition("@")[2].split(",")
+    if "#" in text or not all(_PLACE.fullmatch(place) for place in places):
+        raise ValueError('has no host and port that can be read; in a password "/" is written %2F, and "#" is %23')
     return text
 
 

@@ -17,8 +17,9 @@ from nijika.ledger import CALLER_GONE
 from nijika.logs import Malformed
 from nijika.metrics import requests
 from nijika.middlewares.problems import render
+from nijika.proxy.queue import waits
 from nijika.reading import Reading
-from nijika.state import BILL, DELIVERED, MATCH
+from nijika.state import BILL, DELIVERED, MATCH, TASK
 
 _STOPPED = 503, "gateway-stopped"
 
@@ -177,8 +178,8 @@ class Connection(RequestHandler):
 
 
 def _is_finished(request: web.BaseRequest) -> bool:
-    """Whether its work goes on without its caller; who has some of the answer pays for all of it."""
-    if BILL not in request:
+    """Whether its work, once begun, goes on without its caller; who has some of the answer pays for all of it."""
+    if BILL not in request or waits(request[TASK]):
         return False
     return request[MATCH].route.on_disconnect == "finish" or request.writer.output_size > 0
 

@@ -1,7 +1,9 @@
 """Every key under which the application and a request keep something, and nothing else."""
 
+import asyncio
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 from uuid import UUID
 
 from aiohttp import web
@@ -45,6 +47,7 @@ BODY_SECONDS: web.AppKey[float] = web.AppKey("BODY_SECONDS", float)
 GAUGED: web.AppKey[list[Callable[[], None]]] = web.AppKey("GAUGED", list[Callable[[], None]])
 
 REQUEST_ID: web.RequestKey[UUID] = web.RequestKey("REQUEST_ID", UUID)
+TASK: web.RequestKey["asyncio.Task[Any]"] = web.RequestKey("TASK")
 BEGAN: web.RequestKey[float] = web.RequestKey("BEGAN", float)
 OWN_SECONDS: web.RequestKey[float] = web.RequestKey("OWN_SECONDS", float)
 PATH: web.RequestKey[str] = web.RequestKey("PATH", str)

@@ -361,6 +361,39 @@ def test_all_mistakes_are_told_at_once_with_place_and_hint(tmp_path: Path) -> No
     }
 
 
+@pytest.mark.parametrize("address", ["u:pa/ss@h/n", "u:pa#ss@h/n", "u:pa?ss@h/n", "h:port/n", "h:5432:1/n", "[::1/n"])
+@pytest.mark.parametrize("setting", ["url", "listen_url"])
+def test_an_address_of_a_database_that_cannot_be_read_is_a_mistake_that_repeats_no_password(
+    tmp_path: Path, setting: str, address: str
+) -> None:
+    other = 'pgbouncer = true\nurl = "postgresql://h/n"\n' if setting == "listen_url" else ""
+
+    ((path, what),) = whats(f'[database]\n{other}{setting} = "postgresql://{address}"', tmp_path).items()
+
+    assert path == f"database.{setting}"
+    assert "has no host and port that can be read" in what
+    assert "pa" not in what.partition("password")[0]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "/n",
+        "u:p%2Fw@h:5432/n?sslmode=require",
+        "u:p@w@h/n",
+        "u@[::1]:5432/n",
+        "a:1,b:2/n",
+        "u@%2Ftmp:5432/n",
+        "/n?host=/tmp",
+    ],
+)
+def test_every_address_of_a_database_that_can_be_read_is_taken(tmp_path: Path, address: str) -> None:
+    config = read(f'[database]\nurl = "postgresql://{address}"', tmp_path)
+
+    assert config.database.url == f"postgresql://{address}"
+
+
 def test_the_report_names_the_file_and_reads_as_sentences(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refusal:
         read("[server]\nhots = 1\n[credits]\nsignup_bonus = 50\n", tmp_path)

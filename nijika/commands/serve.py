@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from functools import partial
 
@@ -21,6 +22,8 @@ def add_to(parsers: Parsers) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    # Until the supervisor hears it: who asks for a reload this early gets one when all serve, and ends nothing.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     config, data = configured(arguments)
     file = arguments.config.absolute()
     text = file.read_text(encoding="utf-8")  # all processes are to go by the same

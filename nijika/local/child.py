@@ -71,7 +71,7 @@ class Child:
             self._ready_at, self._drain_seconds = time.monotonic(), told["ready"]
             return ""
         await self.life()
-        words: str = told.get("failed", f"A process {self.end} before it was ready; its words are above.")
+        words: str = told.get("failed", f"A process {self.end} before it was ready; its log tells more.")
         return words
 
     def tell(self, *, refused: bool) -> None:

@@ -59,10 +59,14 @@ def ask(data: Path) -> str:
             ) from None
         except TimeoutError:
             raise CommandError(f"The gateway does not answer within {ANSWER_SECONDS:g} s; see its log.") from None
-        except OSError:
+        except (BrokenPipeError, ConnectionResetError):
             line = ""
+        except OSError:
+            raise CommandError(
+                f"No gateway runs in {data}. Start it with `nijika serve`, or name its folder with --data."
+            ) from None
     if not line:
-        raise CommandError(f"No gateway runs in {data}. Start it with `nijika serve`, or name its folder with --data.")
+        raise CommandError(f"The gateway of {data} ended before it had reloaded; see its log.")
     failed: str = json.loads(line)["failed"]
     return failed
 

@@ -12,6 +12,7 @@ from nijika.local.process import Orders
 from nijika.metrics.together import Folder
 
 STEADY_SECONDS = 10.0  # who lived this long did not fail at its start
+START_SECONDS = 120.0  # for a process that takes another one's place; a new version's schema takes its time
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.1, 30.0  # before it is started again; twice as long after each failure in a row
 
 log = logging.getLogger("nijika")
@@ -43,6 +44,11 @@ class Generation:
         """Let all of them end in peace, by one of STOPS."""
         await asyncio.gather(*(place.stop(number) for place in self._places))
 
+    def share(self, *, shared: bool) -> None:
+        """Say whether another generation may accept on the same sockets."""
+        for place in self._places:
+            place.is_shared = shared
+
     def tell(self, *, refused: bool) -> None:
         """Let all of them know whether a newer configuration was refused."""
         for place in self._places:
@@ -50,9 +56,10 @@ class Generation:
 
 
 class _Place:
-    """One socket, and the process that is there at the moment."""
+    """One socket, and the process that is there at the moment; others may be on the socket, too, if it `is_shared`."""
 
     def __init__(self, orders: Orders, sock: socket.socket, folder: Folder) -> None:
+        self.is_shared = False
         self._orders = orders
         self._folder = folder
         self._sock = sock
@@ -77,10 +84,8 @@ class _Place:
             assert self._child is not None, "it was started"
             failures = 0 if await self._child.life() > STEADY_SECONDS else failures + 1
             await self._pause(f"a process {self._child.end}", failures)
-            while failed := await self.start():
-                # Nobody will accept here for a while: the kernel is to spread callers over the others.
-                with suppress(OSError):  # it does not listen
-                    self._sock.shutdown(socket.SHUT_RD)
+            while failed := await self._start_in_time():
+                self._close_to_callers()
                 failures += 1
                 await self._pause(failed, failures)
 
@@ -94,6 +99,22 @@ class _Place:
         self._refused = refused
         if self._child is not None:
             self._child.tell(refused=refused)
+
+    async def _start_in_time(self) -> str:
+        """As `start`; one that hangs must not leave its callers waiting for nobody, without a word in the log."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                return await self.start()
+        except TimeoutError:
+            await self.stop(signal.SIGTERM)
+            return f"A process was not ready within {START_SECONDS:g} s"
+
+    def _close_to_callers(self) -> None:
+        """Nobody will accept here for a while: the kernel is to spread callers over the others."""
+        if self.is_shared:
+            return  # somebody does: this ends the listening of all processes
+        with suppress(OSError):  # it does not listen
+            self._sock.shutdown(socket.SHUT_RD)
 
     async def _pause(self, what: str, failures: int) -> None:
         self._folder.crashed()

@@ -44,12 +44,19 @@ def database(
     if config.database.url != "embedded":
         yield config.database.url
         return
-    # Each process has a pool, the ledger's own connection and the listener's; a reload has two of each. The rest is for
-    # commands.
-    wanted = 2 * config.server.processes * (config.database.connections_max + 3) + COMMANDS_CONNECTIONS
-    settings = {"max_connections": str(max(100, wanted))}
+    settings = {"max_connections": str(embedded_connections(config))}
     with running(data, lasting=lasting, settings=settings, progress=progress) as url:
         yield url
+
+
+def embedded_connections(config: Config) -> int:
+    """How many connections the embedded PostgreSQL is started for.
+
+    Each process has a pool, the ledger's own connection and the listener's; a reload has two of each. The rest is for
+    commands.
+    """
+    wanted = 2 * config.server.processes * (config.database.connections_max + 3) + COMMANDS_CONNECTIONS
+    return max(100, wanted)
 
 
 def _kept_secret(data: Path) -> str:

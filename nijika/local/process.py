@@ -6,6 +6,7 @@ the line ends, so has the supervisor.
 """
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -22,28 +23,36 @@ import uvloop
 from nijika import logs
 from nijika.config import Config, load
 from nijika.errors import ConfigError, StartError
-from nijika.local.ground import with_secret
+from nijika.local.ground import embedded_connections, with_secret
 from nijika.local.serving import serve
 from nijika.standing import Standing
 
 EMBEDDED = "embedded"
 GRACE_SECONDS = 15.0  # beyond drain_seconds, for a process that was told to stop
 
+log = logging.getLogger("nijika")
+
 
 @dataclass(frozen=True)
 class Fixed:
-    """What cannot change while the gateway runs: its sockets are bound, its PostgreSQL is started."""
+    """What cannot change while the gateway runs: its sockets are bound, its PostgreSQL is started.
+
+    `connections` is how many that takes; 0 where it is not the embedded one.
+    """
 
     host: str
     port: int
     processes: int
     is_embedded: bool
+    connections: int = 0
 
     @classmethod
     def of(cls, config: Config) -> Self:
         """What a configuration says of it."""
         server = config.server
-        return cls(server.host, server.port, server.processes, config.database.url == EMBEDDED)
+        is_embedded = config.database.url == EMBEDDED
+        connections = embedded_connections(config) if is_embedded else 0
+        return cls(server.host, server.port, server.processes, is_embedded, connections)
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,8 @@ class Orders:
         config = with_secret(load(self.config, text=self.text), self.data)
         if Fixed.of(config) != self.fixed:
             raise StartError(
-                '[server] host, port and processes, and whether [database] url is "embedded", change with a restart, '
-                "not with a reload."
+                '[server] host, port and processes, whether [database] url is "embedded", and a connections_max for '
+                "which that one was not started, change with a restart, not with a reload."
             )
         return config
 
@@ -99,6 +108,11 @@ def main() -> int:
         uvloop.run(serve(config, database_url, sock, lambda: _say(line, ready=seconds), standing=standing))
     except (ConfigError, StartError) as error:
         _say(line, failed=str(error))
+        return 1
+    except Exception as error:  # a plugin may raise anything when it is opened
+        log.exception("a process cannot serve")
+        words = f"{type(error).__name__}: {error}".rstrip(": ")
+        _say(line, failed=f"A process cannot serve: {words}. Its log tells where.")
         return 1
     return 0
 

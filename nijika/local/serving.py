@@ -52,9 +52,10 @@ async def serve(
     app = build(config, database_url=database_url, demo_user=demo_user, standing=standing)
     async with listening(app, sock, patience) as listener:
         gc.freeze()  # what was made until now stays, and no collection needs to look at it
+        stop = _stop_signal(listener, server.drain_seconds)  # before anybody knows whom to send one
         announce()
         lease = app[LEASE]
-        await _first(_stop_signal(listener, server.drain_seconds), lease.lost.wait())
+        await _first(stop.wait(), lease.lost.wait())
         if lease.lost.is_set():
             listener.cut()
             raise StartError(
@@ -92,8 +93,8 @@ async def _first(*works: Coroutine[Any, Any, object]) -> None:
         task.cancel()
 
 
-async def _stop_signal(listener: Listener, drain_seconds: float) -> None:
-    """Return at the first signal; further ones are told that it takes its time: open calls are worth money."""
+def _stop_signal(listener: Listener, drain_seconds: float) -> asyncio.Event:
+    """What the first signal sets; further ones are told that it takes its time: open calls are worth money."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -104,4 +105,4 @@ async def _stop_signal(listener: Listener, drain_seconds: float) -> None:
 
     for number, grace_seconds in STOPS.items():
         loop.add_signal_handler(number, hear, grace_seconds)
-    await stop.wait()
+    return stop

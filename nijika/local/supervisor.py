@@ -15,12 +15,10 @@ from typing import Any
 
 from nijika.errors import StartError
 from nijika.local import control
-from nijika.local.generation import Generation
+from nijika.local.generation import START_SECONDS, Generation
 from nijika.local.process import Orders
 from nijika.local.serving import RETIRE
 from nijika.metrics.together import Folder
-
-START_SECONDS = 120.0  # for a process that is to take over; a schema that grows with a new version takes its time
 
 log = logging.getLogger("nijika")
 
@@ -102,13 +100,16 @@ class Supervisor:
     async def _exchange(self, orders: Orders) -> str:
         new = Generation(orders, self._sockets, self._folder)
         self._alive.add(new)
+        self._current.share(shared=True)
         try:
             async with asyncio.timeout(START_SECONDS):
                 failed = await new.start()
         except TimeoutError:
             failed = f"The new processes were not ready within {START_SECONDS:g} s."
         old = new
-        if not failed:
+        if failed:
+            self._current.share(shared=False)
+        else:
             self._current, old = new, self._current
             self._changed.set()
         retiring = asyncio.create_task(self._retire(old))
@@ -136,6 +137,7 @@ def _signals(supervisor: Supervisor) -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # it may have come before anybody could hear it
     return stop
 
 

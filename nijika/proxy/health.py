@@ -23,11 +23,16 @@ log = logging.getLogger("nijika.upstream")
 
 @dataclass(frozen=True)
 class Rest:
-    """After `failures` in a row an address rests for `seconds`, and twice as long each time, up to `seconds_max`."""
+    """After `failures` in a row an address rests for `seconds`, and twice as long each time, up to `seconds_max`.
+
+    A trial of more than `trial_seconds` keeps others away no longer: it is its caller who is slow, with an upload that
+    may take an hour.
+    """
 
     failures: int = 5
     seconds: float = 1.0
     seconds_max: float = 30.0
+    trial_seconds: float = 160.0
 
     def length(self, number: int) -> float:
         """Seconds of the rest with this number, counted from 1 since the last success."""
@@ -63,6 +68,7 @@ class Health:
         self._until = 0.0
         self._fresh_until = 0.0
         self._trial: object | None = None
+        self._tried_until = 0.0
         self._failed_calls = False  # whether it was those that sent it to rest
 
     @property
@@ -79,8 +85,8 @@ class Health:
 
     @property
     def is_tried(self) -> bool:
-        """Whether a trial is under way."""
-        return self._trial is not None
+        """Whether a trial is under way, and no other one is due yet."""
+        return self._trial is not None and self._clock() < self._tried_until
 
     @property
     def is_fresh(self) -> bool:
@@ -89,8 +95,9 @@ class Health:
 
     def begin(self, call: object) -> None:
         """A call goes there; it is the trial if one is due."""
-        if self._rests and self._trial is None:
+        if self._rests and not self.is_tried:
             self._trial = call
+            self._tried_until = self._clock() + self._rest.trial_seconds
 
     def end(self, call: object) -> None:
         """The call is over. A trial that ended without a word leaves its turn to the next call."""

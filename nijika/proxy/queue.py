@@ -3,12 +3,21 @@
 import asyncio
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakSet
 
 from nijika.errors import UpstreamUnavailable
 from nijika.proxy.place import Place, Visit
 from nijika.proxy.unsent import Unsent
 
 Find = Callable[[Set[Place]], Visit | None]
+
+_TASKS: "WeakSet[asyncio.Task[Any]]" = WeakSet()
+
+
+def waits(task: "asyncio.Task[Any]") -> bool:
+    """Whether a task waits in a queue, so that nothing of its call has begun."""
+    return task in _TASKS
 
 
 @dataclass(eq=False, slots=True)
@@ -45,7 +54,9 @@ class Queue:
                 return visit
         if len(self._waiting) >= self._length_max:
             raise Unsent(UpstreamUnavailable())
-        waiter = _Waiter(tried)
+        waiter, task = _Waiter(tried), asyncio.current_task()
+        assert task is not None
+        _TASKS.add(task)
         self._waiting[waiter] = None
         self.serve()
         try:
@@ -58,6 +69,7 @@ class Queue:
             self._give_back(waiter)
             raise
         finally:
+            _TASKS.discard(task)
             self._waiting.pop(waiter, None)
 
     def serve(self) -> None:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import signal
+import socket
 import sys
 import termios
 from collections import Counter
@@ -14,6 +15,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from nijika.errors import CommandError
 from nijika.ledger.verify import verify
 from nijika.local import control
 from tests.local.served import PATH, ROOT, call, command_of, customer, served, until, written
@@ -22,6 +24,22 @@ from tests.peers.upstream import Upstream
 
 RELOADS = int(os.environ.get("NIJIKA_TEST_RELOADS", "3"))
 ASK = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+CLOSED = """
+from contextlib import asynccontextmanager
+
+from nijika.module import Plugin
+
+
+class Closed(Plugin):
+    def routes(self):
+        return ()
+
+    @asynccontextmanager
+    async def lifespan(self, app):
+        raise RuntimeError("no license for this machine")
+        yield
+"""
 
 
 async def spent(database: str) -> int:
@@ -184,6 +202,68 @@ async def test_sighup_reloads_too(tmp_path: Path, database: str, upstream: Upstr
         gateway.process.send_signal(signal.SIGHUP)
 
         await until(lambda: len(gateway.children()) == 1 and not before & gateway.children())
+
+
+async def test_sighup_while_it_starts_ends_nothing_and_is_done_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(written("embedded", "http://w", processes=1))
+    command = (sys.executable, "-m", "nijika", "serve", "--config", str(tmp_path / "config.toml"))
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        assert (await process.stderr.readline()).startswith(b"Creating the database")
+
+        process.send_signal(signal.SIGHUP)
+
+        assert (await process.stdout.readline()).startswith(b"listening on")
+        while b"reloaded" not in await process.stderr.readline():
+            assert process.returncode is None
+        process.terminate()
+        await process.communicate()
+        assert process.returncode == 0
+
+
+async def test_more_connections_than_the_embedded_postgresql_has_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    async with served(tmp_path, "embedded", "http://w", processes=1) as gateway:
+        change(gateway.file, "[database]\n", "[database]\nconnections_max = 20\n")
+        assert (await gateway.reload())[0] == 0
+        change(gateway.file, "connections_max = 20", "connections_max = 90")
+
+        status, said = await gateway.reload()
+
+        assert status == 1
+        assert "a connections_max for which that one was not started, change with a restart" in said
+
+
+async def test_what_a_plugin_says_when_it_cannot_be_opened_is_told_to_whoever_reloads(
+    tmp_path: Path, database: str, upstream: Upstream
+) -> None:
+    (tmp_path / "closed_plugin.py").write_text(CLOSED)
+    async with served(tmp_path, database, upstream.url, processes=1) as gateway:
+        before = gateway.children()
+        gateway.file.write_text(gateway.file.read_text() + '[[routes]]\nuse = "closed_plugin:Closed"\n')
+
+        status, said = await gateway.reload()
+
+        assert status == 1
+        assert "A process cannot serve: RuntimeError: no license for this machine." in said
+        assert "Traceback" in gateway.log()
+        assert gateway.children() == before
+
+
+async def test_a_gateway_that_ends_before_it_has_reloaded_is_told_of_as_such(tmp_path: Path) -> None:
+    listening = socket.socket(socket.AF_UNIX)
+    with listening, control._short(tmp_path) as folder:
+        listening.bind(f"{folder}/{control.NAME}")
+        listening.listen()
+        asking = asyncio.create_task(asyncio.to_thread(control.ask, tmp_path))
+        peer, _ = await asyncio.to_thread(listening.accept)
+        peer.close()
+
+        with pytest.raises(CommandError, match="ended before it had reloaded"):
+            await asking
 
 
 async def test_a_stop_in_the_middle_of_a_reload_leaves_nothing_behind(

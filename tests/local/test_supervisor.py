@@ -15,7 +15,7 @@ from yarl import URL
 from nijika.config import load
 from nijika.errors import ConfigError
 from nijika.ledger.verify import verify
-from nijika.local import generation, supervisor
+from nijika.local import control, generation, supervisor
 from nijika.local.process import Fixed, Orders
 from nijika.server import bind, shared
 from tests.local.served import PATH, ROOT, SECRET, call, command_of, customer, served, until, until_refused, written
@@ -36,6 +36,30 @@ sock.listen()
 socket.socket(fileno=line).sendall(b'{"ready": 1}\\n')
 while True:
     peer, _ = sock.accept()
+    peer.sendall(str(os.getpid()).encode())
+    peer.close()
+"""
+
+EXCHANGED = """
+import json, os, pathlib, socket, sys, time
+place = pathlib.Path(__file__).parent
+number, line = map(int, sys.argv[-2:])
+talk = socket.socket(fileno=line)
+text = json.loads(talk.makefile().readline())["text"]
+count = len(list(place.glob(f"{text}-*")))
+(place / f"{text}-{os.getpid()}").touch()
+if text == "old" and count >= 2:
+    sys.exit(3)
+while text == "new" and count == 1 and not (place / "go").exists():
+    time.sleep(0.01)
+sock = socket.socket(fileno=number)
+sock.listen()
+talk.sendall(b'{"ready": 1}\\n')
+while True:
+    try:
+        peer, _ = sock.accept()
+    except OSError:
+        time.sleep(3600)  # a server does not end by that
     peer.sendall(str(os.getpid()).encode())
     peer.close()
 """
@@ -164,6 +188,71 @@ async def test_where_one_cannot_be_started_again_the_others_get_its_callers_unti
         assert await _pids(place, 1, calls=40) == {living}
 
         (tmp_path / "let").touch()
+        assert len(await _pids(place, 2)) == 2
+        supervising.cancel()
+        await asyncio.wait([supervising])
+
+
+async def test_one_that_hangs_when_it_is_started_again_is_ended_and_another_one_is_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "fake"
+    hanging = FAKE.replace("sys.exit(3)", "signal.pause()").replace("import os", "import signal, os")
+    program.write_text(f"#!{sys.executable}\n{hanging}")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(generation, "START_SECONDS", 1.0)
+    orders = Orders(tmp_path / "config.toml", "", tmp_path, "", Fixed("127.0.0.1", 0, 1, is_embedded=False))
+    ready = asyncio.Event()
+    with shared("127.0.0.1", 0, 1) as sockets:
+        supervising = asyncio.create_task(supervisor.supervise(orders, sockets, ready.set))
+        await asyncio.wait_for(ready.wait(), 30)
+        (killed,) = await _pids(sockets[0].getsockname(), 1)
+        os.kill(killed, signal.SIGKILL)
+        await until((tmp_path / "failed").exists)  # and hangs
+
+        (tmp_path / "let").touch()
+
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(ConnectionRefusedError):
+                    assert await _pids(sockets[0].getsockname(), 1) != {killed}
+                    break
+                await asyncio.sleep(0.05)
+        supervising.cancel()
+        await asyncio.wait([supervising])
+
+
+async def test_a_process_that_cannot_be_started_again_closes_no_socket_on_which_its_successor_serves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a stand-in: a reload is what mends a gateway of which one process does not come up any more."""
+    program, config = tmp_path / "fake", tmp_path / "config.toml"
+    program.write_text(f"#!{sys.executable}\n{EXCHANGED}")
+    program.chmod(0o755)
+    config.write_text("new")
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(generation, "PAUSE_SECONDS_MAX", 0.1)
+
+    def started(text: str) -> int:
+        return len(list(tmp_path.glob(f"{text}-*")))
+
+    orders = Orders(config, "old", tmp_path, "", Fixed("127.0.0.1", 0, 2, is_embedded=False))
+    ready = asyncio.Event()
+    with shared("127.0.0.1", 0, 2) as sockets:
+        place = sockets[0].getsockname()
+        supervising = asyncio.create_task(supervisor.supervise(orders, sockets, ready.set))
+        await asyncio.wait_for(ready.wait(), 30)
+        for pid in await _pids(place, 2):
+            os.kill(pid, signal.SIGKILL)
+        reloading = asyncio.create_task(asyncio.to_thread(control.ask, tmp_path))
+        await until(lambda: started("new") == 2)  # one of them serves already
+        before = started("old")
+        await until(lambda: started("old") > before + 4)
+
+        (tmp_path / "go").touch()
+        assert await reloading == ""
+
         assert len(await _pids(place, 2)) == 2
         supervising.cancel()
         await asyncio.wait([supervising])

@@ -174,6 +174,27 @@ async def test_a_trial_whose_caller_breaks_its_body_leaves_its_turn_to_the_next_
         assert places(gateway)[0].state == "ok"
 
 
+async def test_a_trial_whose_caller_is_slow_does_not_keep_others_away_for_as_long(
+    start: Start, upstream: Upstream
+) -> None:
+    """A worker that hung, and is back; the call that tries it is an upload which takes for ever."""
+    upstream.plan("*", answers.digest())
+    settings = f"first_byte_seconds = 0.3\n{LONG}"
+    async with start(configuration(table("worker", upstream.url, settings=settings))) as gateway:
+        (place,) = places(gateway)
+        for _ in range(5):
+            place.health.failed("took too long", place.rests_total, hangs=True)
+        async with raw.connect(gateway.url) as client:
+            await client.send(b"POST /free/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n")
+            await upstream.request()
+            assert place.health.is_tried
+            await until(lambda: not place.health.is_tried, "the turn of the next one")
+
+            assert (await free(gateway)).status == 200
+            assert place.state == "ok"
+            assert (await client.ask(b"0\r\n\r\n", "POST")).status == 200
+
+
 async def test_a_trial_that_fails_costs_nothing_and_the_address_rests_again(start: Start, upstream: Upstream) -> None:
     async with on_trial(start, upstream, faults.reset()) as (gateway, _):
         customer = await gateway.customer()

@@ -153,7 +153,7 @@ async def test_a_paid_call_whose_caller_left_while_it_waited_is_not_sent_and_not
     start: Start, upstream: Upstream
 ) -> None:
     gate = asyncio.Event()
-    async with start(one(upstream)) as gateway:
+    async with start(one(upstream, "queue_seconds = 600")) as gateway:
         customer = await gateway.customer()
         call = await begun(gateway, upstream, gate)
         async with raw.connect(gateway.url) as client:
@@ -162,6 +162,7 @@ async def test_a_paid_call_whose_caller_left_while_it_waited_is_not_sent_and_not
             )
             await waiting(gateway, 1)
             client.reset()
+        await waiting(gateway, 0)  # and stands in nobody's way
         gate.set()
         await call
 
