@@ -129,7 +129,7 @@ async def _filled_in(request: web.Request, fields: Form) -> tuple[str, list[str]
     if not events or set(events) - set(news.EVENTS):
         raise BadForm("Choose at least one event.")
     try:
-        url = await request.app[COURIER].addresses.check(fields.get("url", "").strip())
+        url = await request.app[COURIER].addresses.check(fields.get("url", "").strip(), request[VISITOR].account)
     except BadAddress as mistake:
         raise BadForm(str(mistake)) from None
     return str(url), list(dict.fromkeys(events))
