@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from nijika.store import deliveries
+from nijika.state import COURIER
+from nijika.store import attempts, deliveries
 from tests.browsing import browser, person
 from tests.webhooks.conftest import EVENTS, Holder
 from tests.webhooks.receiver import Receiver
@@ -238,6 +239,36 @@ async def test_a_suspended_account_adds_no_webhook(ada: Holder, receiver: Receiv
 
     assert (await ada.browser.send(PATH, filled(receiver.url))).status == 403
     assert await _hooks(ada) == []
+
+
+async def test_a_suspended_account_has_nothing_sent_until_it_is_let_in_again(ada: Holder, receiver: Receiver) -> None:
+    pool = ada.gateway.pool
+    await ada.hook(receiver.url)
+    await ada.hook("https://8.8.8.8/", events=[])
+    await ada.browser.send(f"{PATH}/1/test")
+    await ada.ended(1)
+    await pool.execute("UPDATE accounts SET suspended_at = now()")
+    event = ("event", "credits.granted")
+
+    forms: dict[str, list[tuple[str, str]]] = {
+        "1/test": [],
+        "1/change": [("url", receiver.url + "/other"), event],
+        "1/resume": [],
+        "sent/1/again": [],
+    }
+    statuses = {name: (await ada.browser.send(f"{PATH}/{name}", fields)).status for name, fields in forms.items()}
+    await ada.pay("5")
+    ada.gateway.app[COURIER].wake()
+    begun = await attempts.begin(pool, 10, lease_seconds=1)
+    removed = await ada.browser.send(f"{PATH}/2/remove")
+    got = len(receiver.got)
+    await pool.execute("UPDATE accounts SET suspended_at = NULL")
+    ada.gateway.app[COURIER].wake()
+    await ada.ended(2)
+
+    assert set(statuses.values()) == {403}
+    assert (begun, got, removed.status) == ([], 1, 303)
+    assert [message.json["type"] for message in receiver.got] == ["webhook.test", "credits.granted"]
 
 
 async def test_deleting_the_account_forgets_its_webhooks_and_tells_nobody(ada: Holder, receiver: Receiver) -> None:

@@ -7,11 +7,11 @@ import asyncpg
 from aiohttp import web
 
 from nijika.database import Connection, connected
-from nijika.errors import BadForm, NotFound, NotSignedIn, Suspended
+from nijika.errors import BadForm, NotFound, NotSignedIn
 from nijika.module import Route
 from nijika.pages import cookie, form, words
 from nijika.pages.form import Form
-from nijika.plugins.webhooks.page import OVERLAPS, PATH, Wrong, lowest_price, shown
+from nijika.plugins.webhooks.page import OVERLAPS, PATH, Wrong, allowed, lowest_price, shown
 from nijika.state import COURIER, MATCH, POOL, ROUTES, VAULT, VISITOR
 from nijika.store import audit, deliveries, thresholds, usage, users, webhooks
 from nijika.webhooks import news
@@ -24,18 +24,16 @@ TESTS_MAX = 3
 
 def routes() -> Iterable[Route]:
     """A form for each thing that can be done."""
-    yield form.post(PATH, _add, who="user")
-    for name, answer in (("change", _change), ("reveal", _reveal), ("rotate", _rotate), ("test", _test)):
+    yield form.post(PATH, allowed(_add), who="user")
+    for name, answer in (("reveal", _reveal), ("rotate", _rotate), *DEEDS.items()):
         yield form.post(f"{PATH}/{{id}}/{name}", answer, who="user")
-    for name, deed in DEEDS.items():
-        yield form.post(f"{PATH}/{{id}}/{name}", deed, who="user")
+    for name, answer in (("change", _change), ("test", _test), ("resume", _resume)):
+        yield form.post(f"{PATH}/{{id}}/{name}", allowed(answer), who="user")
 
 
 async def _add(request: web.Request, fields: Form) -> web.StreamResponse:
     """A mistake shows the form again, as it was filled in."""
     visitor = request[VISITOR]
-    if visitor.suspended:
-        raise Suspended
     try:
         url, events = await _filled_in(request, fields)
     except BadForm as mistake:
@@ -151,8 +149,9 @@ async def _note(connection: Connection, request: web.Request, action: str, webho
     await audit.note(connection, action, actor=user, subject=user, after={"webhook": webhook})
 
 
+_resume = partial(_done, webhooks.resume, "webhook resumed", "What happens from now on is sent there again.")
+
 DEEDS: dict[str, form.Answer] = {
     "stop": partial(_done, partial(webhooks.stop, by="holder"), "webhook stopped", "Nothing is sent there any more."),
-    "resume": partial(_done, webhooks.resume, "webhook resumed", "What happens from now on is sent there again."),
     "remove": partial(_done, webhooks.remove, "webhook removed", "The webhook is removed."),
 }
