@@ -185,6 +185,25 @@ async def test_tests_do_not_pile_up(ada: Holder, receiver: Receiver) -> None:
     assert statuses == [303, 303, 303, 422]
 
 
+async def test_an_account_has_so_many_tests_in_an_hour_whether_they_arrive_or_not(
+    ada: Holder, receiver: Receiver
+) -> None:
+    pool = ada.gateway.pool
+    for _ in range(2):
+        await ada.hook(receiver.url)
+    await pool.execute(
+        """INSERT INTO webhook_deliveries (webhook, message, event, data, state, next_at)
+           SELECT 2, gen_random_uuid(), 'webhook.test', '{}', 'delivered', NULL FROM generate_series(1, 30)"""
+    )
+
+    too_many = await ada.browser.send(f"{PATH}/1/test")
+    await pool.execute("UPDATE webhook_deliveries SET happened_at = now() - interval '1 hour' WHERE id = 1")
+    one_more = await ada.browser.send(f"{PATH}/1/test")
+
+    assert (too_many.status, one_more.status) == (422, 303)
+    assert len(await ada.deliveries()) == 31
+
+
 async def test_nobody_reaches_the_webhook_of_another_account(ada: Holder, bob: Holder) -> None:
     _, secret = await ada.hook("https://8.8.8.8/private-token")
     await ada.gateway.pool.execute("UPDATE webhooks SET stopped_at = now(), stopped_by = 'holder'")

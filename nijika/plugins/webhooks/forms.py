@@ -19,7 +19,8 @@ from nijika.webhooks.address import BadAddress
 from nijika.webhooks.signature import Seal
 
 WEBHOOKS_MAX = 5
-TESTS_MAX = 3
+TESTS_WAITING_MAX = 3
+TESTS_PER_HOUR_MAX = 30
 
 
 def routes() -> Iterable[Route]:
@@ -93,8 +94,10 @@ async def _test(request: web.Request, _: Form) -> web.StreamResponse:
         row = await _own(connection, request)
         if row["stopped_at"] is not None:
             raise BadForm("This webhook is stopped. Resume it first.")
-        if await deliveries.waiting(connection, row["id"], news.TEST) >= TESTS_MAX:
+        if await deliveries.waiting(connection, row["id"], news.TEST) >= TESTS_WAITING_MAX:
             raise BadForm("Tests are waiting to be sent there already. See below what came of them.")
+        if await deliveries.lately(connection, visitor.account, news.TEST) >= TESTS_PER_HOUR_MAX:
+            raise BadForm(f"An account has at most {TESTS_PER_HOUR_MAX} tests sent in an hour. Send another one later.")
         await news.test(connection, visitor.account, row["id"])
     request.app[COURIER].wake()
     await cookie.leave_notice(request, "The test is on its way. Load the page again to see what came of it.")
