@@ -357,7 +357,9 @@ def _unset(tables: dict[str, Any]) -> Iterator[Mistake]:
         missing = [text for text in secrets if isinstance(text, Unset)]
         server["secrets"] = [text for text in secrets if not isinstance(text, Unset)]
         if missing and not rules.is_loopback(str(server.get("host", "127.0.0.1"))):
-            yield from (Mistake("server.secrets", f"the variable {name} is not set") for name in missing)
+            yield from (
+                Mistake("server.secrets", f"the variable {name} is not set", rules.WHICH_TO_NAME) for name in missing
+            )
     for path, name in toml.unset(tables):
         yield Mistake(toml.written(path), f"the variable {name} is not set")
 

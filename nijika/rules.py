@@ -12,6 +12,10 @@ from nijika.route import Routes, shape
 from nijika.toml import did_you_mean
 
 SECRET_CHARACTERS_MIN = 32
+WHICH_TO_NAME = (
+    "the text of data/secret, if there are keys already: another one makes them invalid; "
+    "else make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+)
 
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", re.ASCII)
 _PORT_MAX = 65_535
@@ -31,12 +35,15 @@ def secrets(host: str, texts: Sequence[str]) -> Iterator[Mistake]:
     """Beyond loopback, secrets may not be missing or short."""
     if is_loopback(host):
         return
-    hint = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
     if not texts:
-        yield Mistake("server.secrets", f"must hold a secret, because {host} is reached from other machines", hint)
+        yield Mistake(
+            "server.secrets", f"must hold a secret, because {host} is reached from other machines", WHICH_TO_NAME
+        )
     for index, text in enumerate(texts):
         if len(text) < SECRET_CHARACTERS_MIN:
-            yield Mistake(f"server.secrets[{index}]", f"must have at least {SECRET_CHARACTERS_MIN} characters", hint)
+            yield Mistake(
+                f"server.secrets[{index}]", f"must have at least {SECRET_CHARACTERS_MIN} characters", WHICH_TO_NAME
+            )
 
 
 def public_url(url: str) -> Iterator[Mistake]:

@@ -32,7 +32,9 @@ def read(file: Path, environment: Mapping[str, str] = os.environ, text: str | No
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8") if text is None else text)
     except FileNotFoundError:
-        raise ConfigError(str(file), [Mistake("file", "does not exist", "name another one with --config")]) from None
+        raise ConfigError(
+            str(file), [Mistake("file", "does not exist", "nijika init makes one; --config names another")]
+        ) from None
     except OSError as error:
         raise ConfigError(str(file), [Mistake("file", f"cannot be read: {error.strerror}")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

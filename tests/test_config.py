@@ -470,7 +470,7 @@ class TestVariables:
         assert "server.secrets" in found
 
     def test_beyond_loopback_the_missing_variable_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="the variable NIJIKA_SECRET is not set"):
+        with pytest.raises(ConfigError, match=r"the variable NIJIKA_SECRET is not set \(.*the text of data/secret"):
             read('[server]\nhost = "0.0.0.0"\nsecrets = ["$NIJIKA_SECRET"]', tmp_path)
 
     def test_beyond_loopback_secrets_must_be_there_and_long(self, tmp_path: Path) -> None:
@@ -781,7 +781,9 @@ class TestHostileFiles:
             load(file, NOTHING)
 
     def test_a_missing_file_is_told_with_a_hint(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match=r"file: does not exist \(name another one with --config\)"):
+        with pytest.raises(
+            ConfigError, match=r"file: does not exist \(nijika init makes one; --config names another\)"
+        ):
             load(tmp_path / "none.toml", NOTHING)
 
     def test_a_folder_is_no_file(self, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What stands under every command: files of the package, the data folder, the secret made once, the database."""
 
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -12,6 +13,12 @@ from nijika.local.postgres import running
 from nijika.rules import SECRET_CHARACTERS_MIN
 
 COMMANDS_CONNECTIONS = 20
+
+_LEFT_OUT = (
+    "%s is not among server.secrets: what was made with it (keys, sessions) is refused. Name it, behind the new one."
+)
+
+log = logging.getLogger("nijika")
 
 
 def packaged(name: str) -> Path:
@@ -26,8 +33,13 @@ def data_directory(config: Config, chosen: Path | None) -> Path:
 
 
 def with_secret(config: Config, data: Path) -> Config:
-    """The configuration with a secret in any case; one that is missing is made once and kept in `data` (0600)."""
+    """The configuration with a secret in any case; one that is missing is made once and kept in `data` (0600).
+
+    Where others are named while one is kept here, the log says so: what was sealed with it opens no more.
+    """
     if config.server.secrets:
+        if (data / "secret").exists() and _kept_secret(data) not in config.server.secrets:
+            log.warning(_LEFT_OUT, data / "secret")
         return config
     server = config.server.model_copy(update={"secrets": (_kept_secret(data),)})
     return config.model_copy(update={"server": server})

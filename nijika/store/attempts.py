@@ -46,7 +46,8 @@ class Answer:
 async def begin(pool: Pool, limit: int, *, lease_seconds: float) -> list[Attempt]:
     """At most `limit` deliveries that are due, of each webhook one, and none of a webhook that is being sent to.
 
-    No other process gets them within the lease; after it, whoever has not told of them is believed dead.
+    What a suspended account is to be told waits. No other process gets them within the lease; after it, whoever has not
+    told of them is believed dead.
     """
     rows = await fetch(pool, _CLAIM, limit, lease_seconds)
     return [Attempt(**{**row, "sealed": tuple(filter(None, row["sealed"]))}) for row in rows]
@@ -83,8 +84,8 @@ async def end(connection: Connection, attempt: Attempt, answer: Answer, state: S
 _CLAIM = """
     WITH due AS (
         SELECT d.id, row_number() OVER (PARTITION BY d.webhook ORDER BY d.next_at, d.id) AS place
-          FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook
-         WHERE d.next_at <= now() AND w.stopped_at IS NULL
+          FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook JOIN accounts a ON a.id = w.account
+         WHERE d.next_at <= now() AND w.stopped_at IS NULL AND a.suspended_at IS NULL
            AND NOT EXISTS (SELECT 1 FROM webhook_deliveries o
                             WHERE o.webhook = d.webhook AND o.claim IS NOT NULL AND o.next_at > now())),
     taken AS (

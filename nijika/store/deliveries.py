@@ -55,6 +55,17 @@ async def backlog(pool: Pool) -> int:
     return count
 
 
+async def lately(connection: Connection, account: int, event: str) -> int:
+    """How many messages of an event the last hour has brought an account's webhooks."""
+    count: int = await connection.fetchval(
+        """SELECT count(*) FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook
+            WHERE w.account = $1 AND d.event = $2 AND d.happened_at > now() - interval '1 hour'""",
+        account,
+        event,
+    )
+    return count
+
+
 async def one(connection: Connection, account: int, delivery: int) -> asyncpg.Record | None:
     """The delivery of this id, if it is this account's: `is_under_way`, and whether its webhook `is_stopped`.
 

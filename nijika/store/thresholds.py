@@ -45,8 +45,21 @@ async def put(connection: Connection, account: int, event: str, amounts: Iterabl
 
 
 async def reprice(pool: Pool, lowest: int) -> None:
-    """Let all accounts be exhausted below `lowest` (micro-credits), the price of the cheapest call."""
+    """Let all accounts with webhooks be exhausted below `lowest` (micro-credits), the price of the cheapest call.
+
+    Those whose webhooks are older than the first price are told of that, too.
+    """
     await fetch(pool, "UPDATE webhook_thresholds SET amount = $1 WHERE event = $2 AND amount <> $1", lowest, EXHAUSTED)
+    await fetch(
+        pool,
+        """INSERT INTO webhook_thresholds (account, event, amount, armed)
+           SELECT id, $2, $1, available + held >= $1 FROM accounts a
+            WHERE EXISTS (SELECT 1 FROM webhooks w WHERE w.account = a.id)
+              AND NOT EXISTS (SELECT 1 FROM webhook_thresholds t WHERE t.account = a.id AND t.event = $2)
+           ON CONFLICT DO NOTHING""",
+        lowest,
+        EXHAUSTED,
+    )
 
 
 async def has_turn(pool: Pool, seconds: float) -> bool:

@@ -5,13 +5,12 @@ import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-LOOK_UPS_MAX = 16
+from nijika.webhooks.names import Names
+
 LOOK_UP_SECONDS = 5.0
 URL_CHARACTERS_MAX = 2_048
 
@@ -42,10 +41,11 @@ class Addresses:
     """
 
     def __init__(self, allow: Sequence[IPNetwork] = (), resolve: Resolve | None = None) -> None:
-        # A name server that is silent keeps a thread for longer than anyone waits: not one of those that others need.
-        self._names = ThreadPoolExecutor(LOOK_UPS_MAX, "webhook-names")
+        self._names = Names()
         self._allow = tuple(allow)
-        look_up = resolve or self._look_up
+        self._check = resolve or self._names.to_check
+        self._checking: set[int] = set()
+        look_up = resolve or self._names.to_send
         self._resolvers = {
             "https": _Resolver(look_up, lambda address: is_public(address) or self._allows(address)),
             "http": _Resolver(look_up, self._allows),
@@ -70,29 +70,41 @@ class Addresses:
             self._resolvers[url.scheme].judge([literal])
         return url.with_fragment(None)
 
-    async def check(self, text: str) -> URL:
-        """As `parse`, with a look where the name leads to now."""
+    async def check(self, text: str, account: int) -> URL:
+        """As `parse`, with a look where the name leads to now; of each account one at a time."""
         url = self.parse(text)
+        if _literal(url) is not None:
+            return url
+        if account in self._checking:
+            raise BadAddress("Another address of yours is being looked up. Try again in a minute.")
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                if _literal(url) is None:
-                    await self._resolvers[url.scheme].resolve(url.raw_host or "", url.port or 0)
+                found = await asyncio.shield(self._looking(url, account))
         except (OSError, UnicodeError):  # a timeout is one, too
             raise BadAddress("The host name of the address cannot be looked up.") from None
+        self._resolvers[url.scheme].judge(_read(found, url.raw_host or ""))
         return url
+
+    def _looking(self, url: URL, account: int) -> asyncio.Future[Sequence[str]]:
+        """A look-up that nobody waits for any more goes on, and its account has no other meanwhile."""
+
+        def ended(looking: asyncio.Future[Sequence[str]]) -> None:
+            self._checking.discard(account)
+            if not looking.cancelled():
+                looking.exception()  # somebody has heard of it
+
+        self._checking.add(account)
+        looking = asyncio.ensure_future(self._check(url.raw_host or "", url.port or 0))
+        looking.add_done_callback(ended)
+        return looking
 
     def close(self) -> None:
         """End the threads that look names up."""
-        self._names.shutdown(wait=False, cancel_futures=True)
+        self._names.close()
 
     def _allows(self, address: IPAddress) -> bool:
         plain = getattr(address, "ipv4_mapped", None) or address
         return any(plain in network for network in self._allow)
-
-    async def _look_up(self, host: str, port: int) -> list[str]:
-        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._names, look_up)
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class _Resolver(AbstractResolver):
@@ -103,9 +115,7 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        addresses = [ipaddress.ip_address(text) for text in await self._resolve(host, port)]
-        if not addresses:
-            raise OSError(f"no address for {host}")
+        addresses = _read(await self._resolve(host, port), host)
         self.judge(addresses)
         return [_dialled(host, port, each) for each in addresses if family in (socket.AF_UNSPEC, _family(each))]
 
@@ -132,14 +142,22 @@ def is_public(address: IPAddress) -> bool:
     return address in _GLOBAL_UNICAST and address.is_global
 
 
+def _read(found: Sequence[str], host: str) -> list[IPAddress]:
+    if not found:
+        raise OSError(f"no address for {host}")
+    return [ipaddress.ip_address(text) for text in found]
+
+
 def _parsed(text: str) -> URL:
     if not text or len(text) > URL_CHARACTERS_MAX or not text.isprintable() or re.search(r"[\s\\]", text):
         raise BadAddress("The address is empty, too long, or has characters in it that none has.")
     try:
         url = URL(text)
-        url.port  # noqa: B018 (it is read when it is asked for)
+        url.port, url.host  # noqa: B018 (they are read when they are asked for)
     except ValueError:
         raise BadAddress("The address cannot be read. Write it as https://example.com/hook.") from None
+    if len(str(url)) > URL_CHARACTERS_MAX:
+        raise BadAddress("The address is too long, once what is not ASCII in it is escaped.")
     return url
 
 

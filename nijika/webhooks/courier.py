@@ -117,7 +117,11 @@ class Courier:
         own, *former = [self._seal.open(sealed) for sealed in attempt.sealed]
         if own is None:
             return Answer(0, error="The secret cannot be read any more. Rotate it.")
-        return await self._sender.send(attempt, [own, *filter(None, former)])
+        try:
+            return await self._sender.send(attempt, [own, *filter(None, former)])
+        except Exception:  # a mistake of ours: it counts as an attempt, or this message would be tried without end
+            log.exception("message %s", message.name(attempt.message))
+            return Answer(0, error="It could not be sent, for a reason of our own.")
 
     async def _settle(self, attempt: Attempt, answer: Answer) -> None:
         state, seconds = self._verdict(attempt, answer)

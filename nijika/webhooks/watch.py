@@ -32,8 +32,8 @@ class Watch:
         """Look until cancelled."""
         while True:
             try:
+                await self._price()
                 if await thresholds.has_turn(self._pool, WATCH_SECONDS / 2):
-                    await self._price()
                     await self.look()
                     await self._keep_house()
             except (*OUTAGE, LedgerUnavailable) as error:
@@ -53,7 +53,10 @@ class Watch:
                 log.warning("account %d was not compared with its thresholds: %s", account, error.__cause__ or error)
 
     async def _price(self) -> None:
-        """Prices are those of this process's config.toml, which stays as it is."""
+        """Prices are those of this process's config.toml, which stays as it is; who started last has the newest one.
+
+        Not when it has the turn: after a reload an old process might have its first one, and bring an old price back.
+        """
         if self._lowest is not None:
             await thresholds.reprice(self._pool, self._lowest)
             self._lowest = None

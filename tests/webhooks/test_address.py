@@ -3,8 +3,10 @@
 import asyncio
 import ipaddress
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +14,7 @@ from yarl import URL
 
 from nijika.store.attempts import Answer, Attempt
 from nijika.webhooks.address import Addresses, BadAddress, is_public
+from nijika.webhooks.names import FORMS_MAX
 from nijika.webhooks.sender import Sender
 from tests.webhooks.receiver import Receiver
 
@@ -27,6 +30,10 @@ REFUSED = [
     "gopher://127.0.0.1/",
     "data:text/plain,hello",
     "https:///hook",
+    "https://xn--/",
+    "https://xn--a.example/",
+    "https://xn--zz-.com/",
+    "https://example.com/" + "ü" * 400,
     "https://[::1",
     "https://" + "a" * 3000 + ".com/",
     "https://..../",
@@ -110,7 +117,7 @@ async def send(addresses: Addresses, url: str) -> Answer:
 @pytest.mark.parametrize("url", REFUSED)
 async def test_a_hostile_address_is_refused_when_it_is_set_and_when_it_is_sent_to(url: str) -> None:
     with pytest.raises(BadAddress):
-        await unasked().check(url)
+        await unasked().check(url, 1)
     answer = await send(unasked(), url)
 
     assert answer.status is None
@@ -121,7 +128,7 @@ async def test_a_hostile_address_is_refused_when_it_is_set_and_when_it_is_sent_t
 @pytest.mark.parametrize("url", ["http://example.com/hook", "http://8.8.8.8/", "http://127.0.0.1/"])
 async def test_plain_http_is_refused_without_the_operators_word(url: str) -> None:
     with pytest.raises(BadAddress, match="must begin with https"):
-        await unasked().check(url)
+        await unasked().check(url, 1)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +136,7 @@ async def test_plain_http_is_refused_without_the_operators_word(url: str) -> Non
 )
 async def test_a_name_that_leads_to_any_private_address_is_refused(found: list[str]) -> None:
     with pytest.raises(BadAddress, match="not on the public internet"):
-        await Addresses(resolve=names(found)).check("https://example.com/hook")
+        await Addresses(resolve=names(found)).check("https://example.com/hook", 1)
     answer = await send(Addresses(resolve=names(found)), "https://example.com/hook")
 
     assert (answer.status, answer.error) == (None, "The address leads to a place that is not on the public internet.")
@@ -140,7 +147,7 @@ async def test_a_name_that_is_not_found_is_refused_with_a_sentence() -> None:
         raise socket.gaierror("Name or service not known")
 
     with pytest.raises(BadAddress, match="cannot be looked up"):
-        await Addresses(resolve=resolve).check("https://example.com/hook")
+        await Addresses(resolve=resolve).check("https://example.com/hook", 1)
     assert (await send(Addresses(resolve=resolve), "https://example.com/")).error == (
         "The host name of the address cannot be looked up."
     )
@@ -150,12 +157,68 @@ async def test_a_name_that_changes_its_mind_after_the_check_is_not_followed(rece
     """The page saw a public address; when the message is sent, the same name leads to this machine."""
     port = URL(receiver.url).port
     addresses = Addresses(resolve=names(["93.184.216.34"], ["127.0.0.1"]))
-    url = str(await addresses.check(f"https://rebinding.example:{port}/hook"))
+    url = str(await addresses.check(f"https://rebinding.example:{port}/hook", 1))
 
     answer = await send(addresses, url)
 
     assert answer.error == "The address leads to a place that is not on the public internet."
     assert receiver.got == []
+
+
+class Tarpit:
+    """Name servers that say nothing about names in `silent.example`: for so long the system's look-up has a thread."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.gives_up = threading.Event()
+        self._look_up = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self)
+
+    def __call__(self, host: str, *arguments: Any, **more: Any) -> Any:
+        if host.endswith(".silent.example"):
+            self.asked.append(host)
+            self.gives_up.wait(30)
+            raise socket.gaierror("Temporary failure in name resolution")
+        return self._look_up(host, *arguments, **more)
+
+
+async def test_silent_name_servers_hold_up_the_messages_of_nobody_else(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever fills in forms, from however many accounts, gets the threads of forms, and messages their own."""
+    tarpit = Tarpit(monkeypatch)
+    monkeypatch.setattr("nijika.webhooks.address.LOOK_UP_SECONDS", 0.05)
+    addresses = Addresses([ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")])
+    for account in range(FORMS_MAX + 4):
+        with pytest.raises(BadAddress, match="cannot be looked up"):
+            await addresses.check("https://a.silent.example/", account)
+
+    answer = await send(addresses, receiver.url.replace("127.0.0.1", "localhost"))
+    tarpit.gives_up.set()
+
+    assert answer.status == 204
+
+
+async def test_an_account_has_one_look_up_under_way_and_others_have_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    tarpit = Tarpit(monkeypatch)
+    monkeypatch.setattr("nijika.webhooks.address.LOOK_UP_SECONDS", 0.05)
+    addresses = Addresses()
+    for account in (1, 2):
+        with pytest.raises(BadAddress, match="cannot be looked up"):
+            await addresses.check("https://a.silent.example/", account)
+    with pytest.raises(BadAddress, match="being looked up"):
+        await addresses.check("https://b.silent.example/", 1)
+    asked = list(tarpit.asked)
+
+    tarpit.gives_up.set()
+    async with asyncio.timeout(10):
+        while "b.silent.example" not in tarpit.asked:
+            with pytest.raises(BadAddress):
+                await addresses.check("https://b.silent.example/", 1)
+            await asyncio.sleep(0.01)
+    addresses.close()
+
+    assert asked == ["a.silent.example"] * 2
 
 
 async def test_what_was_judged_is_what_is_dialled(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,11 +247,11 @@ async def test_what_the_operator_allows_is_allowed_and_nothing_beside_it(receive
     assert Addresses(here).parse("http://[::ffff:127.0.0.1]/")
     for url in ("https://127.0.0.2/", "https://10.0.0.1/", "https://169.254.169.254/", "http://8.8.8.8/"):
         with pytest.raises(BadAddress):
-            await Addresses(here).check(url)
+            await Addresses(here).check(url, 1)
     with pytest.raises(BadAddress):
         # http is for those networks alone, whatever a name says.
-        await Addresses(here, names(["93.184.216.34"])).check("http://example.com/")
-    assert await Addresses(here, names(["93.184.216.34"])).check("https://example.com/")
+        await Addresses(here, names(["93.184.216.34"])).check("http://example.com/", 1)
+    assert await Addresses(here, names(["93.184.216.34"])).check("https://example.com/", 1)
 
 
 async def test_no_proxy_of_the_environment_is_asked(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,4 +269,4 @@ def test_public_addresses_are_public(text: str) -> None:
 async def test_an_address_is_kept_in_one_reading() -> None:
     addresses = Addresses(resolve=names(["8.8.8.8"]))
 
-    assert str(await addresses.check("HTTPS://Example.COM:443/a?b=c#d")) == "https://example.com/a?b=c"
+    assert str(await addresses.check("HTTPS://Example.COM:443/a?b=c#d", 1)) == "https://example.com/a?b=c"

@@ -218,6 +218,38 @@ async def test_another_lowest_price_counts_from_the_next_start_on(ada: Holder, m
     assert await told(ada) == [(EXHAUSTED, "100.5")]
 
 
+async def test_webhooks_that_are_older_than_the_first_price_are_told_of_the_end_of_the_credit(
+    ada: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    await ada.hook("https://example.com/", [EXHAUSTED])  # nothing had a price: there is no threshold
+    await ada.gateway.pool.execute("UPDATE webhook_looks SET looked_at = '-infinity'")
+
+    task = asyncio.create_task(watch(ada, lowest=parse("1")).run())
+    async with asyncio.timeout(10):
+        while not await ada.gateway.pool.fetchval("SELECT count(*) FROM webhook_thresholds"):
+            await asyncio.sleep(0.01)
+    await ada.pay("-99.5")
+    task.cancel()
+
+    assert await told(ada) == [(EXHAUSTED, "1")]
+
+
+async def test_a_process_that_starts_sets_the_price_at_once_and_none_does_so_later(
+    ada: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reload an old process may have its first turn: it must not bring the old price back."""
+    monkeypatch.undo()
+    await below(ada, "3", event=EXHAUSTED)
+    await ada.gateway.pool.execute("UPDATE webhook_looks SET looked_at = clock_timestamp() + interval '1 hour'")
+
+    task = asyncio.create_task(watch(ada, lowest=parse("2")).run())
+    async with asyncio.timeout(10):
+        while await ada.gateway.pool.fetchval("SELECT amount FROM webhook_thresholds") != parse("2"):
+            await asyncio.sleep(0.01)
+    task.cancel()
+
+
 async def test_only_what_a_webhook_wants_is_sent_there(ada: Holder) -> None:
     await ada.hook("https://example.com/low", [LOW])
     await ada.hook("https://example.com/paid", ["credits.granted"])

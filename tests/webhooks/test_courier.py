@@ -312,6 +312,20 @@ async def test_a_secret_that_cannot_be_read_any_more_is_told(ada: Holder, receiv
     assert receiver.got == []
 
 
+async def test_a_mistake_of_our_own_is_an_attempt_and_not_tried_without_end(
+    ada: Holder, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    courier = ada.gateway.app[COURIER]
+    monkeypatch.setattr(courier._sender, "send", lambda *_: 1 / 0)
+    await ada.hook(receiver.url)
+    await tell(ada)
+
+    first = await ada.tried(1)
+
+    assert first["error"] == "It could not be sent, for a reason of our own."
+    assert timedelta(seconds=5) <= first["next_at"] - first["attempted_at"] < timedelta(seconds=30)
+
+
 async def test_a_database_that_is_away_ends_no_courier(
     ada: Holder, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from nijika.store import deliveries
+from nijika.state import COURIER
+from nijika.store import attempts, deliveries
 from tests.browsing import browser, person
 from tests.webhooks.conftest import EVENTS, Holder
 from tests.webhooks.receiver import Receiver
@@ -184,6 +185,25 @@ async def test_tests_do_not_pile_up(ada: Holder, receiver: Receiver) -> None:
     assert statuses == [303, 303, 303, 422]
 
 
+async def test_an_account_has_so_many_tests_in_an_hour_whether_they_arrive_or_not(
+    ada: Holder, receiver: Receiver
+) -> None:
+    pool = ada.gateway.pool
+    for _ in range(2):
+        await ada.hook(receiver.url)
+    await pool.execute(
+        """INSERT INTO webhook_deliveries (webhook, message, event, data, state, next_at)
+           SELECT 2, gen_random_uuid(), 'webhook.test', '{}', 'delivered', NULL FROM generate_series(1, 30)"""
+    )
+
+    too_many = await ada.browser.send(f"{PATH}/1/test")
+    await pool.execute("UPDATE webhook_deliveries SET happened_at = now() - interval '1 hour' WHERE id = 1")
+    one_more = await ada.browser.send(f"{PATH}/1/test")
+
+    assert (too_many.status, one_more.status) == (422, 303)
+    assert len(await ada.deliveries()) == 31
+
+
 async def test_nobody_reaches_the_webhook_of_another_account(ada: Holder, bob: Holder) -> None:
     _, secret = await ada.hook("https://8.8.8.8/private-token")
     await ada.gateway.pool.execute("UPDATE webhooks SET stopped_at = now(), stopped_by = 'holder'")
@@ -238,6 +258,36 @@ async def test_a_suspended_account_adds_no_webhook(ada: Holder, receiver: Receiv
 
     assert (await ada.browser.send(PATH, filled(receiver.url))).status == 403
     assert await _hooks(ada) == []
+
+
+async def test_a_suspended_account_has_nothing_sent_until_it_is_let_in_again(ada: Holder, receiver: Receiver) -> None:
+    pool = ada.gateway.pool
+    await ada.hook(receiver.url)
+    await ada.hook("https://8.8.8.8/", events=[])
+    await ada.browser.send(f"{PATH}/1/test")
+    await ada.ended(1)
+    await pool.execute("UPDATE accounts SET suspended_at = now()")
+    event = ("event", "credits.granted")
+
+    forms: dict[str, list[tuple[str, str]]] = {
+        "1/test": [],
+        "1/change": [("url", receiver.url + "/other"), event],
+        "1/resume": [],
+        "sent/1/again": [],
+    }
+    statuses = {name: (await ada.browser.send(f"{PATH}/{name}", fields)).status for name, fields in forms.items()}
+    await ada.pay("5")
+    ada.gateway.app[COURIER].wake()
+    begun = await attempts.begin(pool, 10, lease_seconds=1)
+    removed = await ada.browser.send(f"{PATH}/2/remove")
+    got = len(receiver.got)
+    await pool.execute("UPDATE accounts SET suspended_at = NULL")
+    ada.gateway.app[COURIER].wake()
+    await ada.ended(2)
+
+    assert set(statuses.values()) == {403}
+    assert (begun, got, removed.status) == ([], 1, 303)
+    assert [message.json["type"] for message in receiver.got] == ["webhook.test", "credits.granted"]
 
 
 async def test_deleting_the_account_forgets_its_webhooks_and_tells_nobody(ada: Holder, receiver: Receiver) -> None:

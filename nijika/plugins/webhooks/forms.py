@@ -7,11 +7,11 @@ import asyncpg
 from aiohttp import web
 
 from nijika.database import Connection, connected
-from nijika.errors import BadForm, NotFound, NotSignedIn, Suspended
+from nijika.errors import BadForm, NotFound, NotSignedIn
 from nijika.module import Route
 from nijika.pages import cookie, form, words
 from nijika.pages.form import Form
-from nijika.plugins.webhooks.page import OVERLAPS, PATH, Wrong, lowest_price, shown
+from nijika.plugins.webhooks.page import OVERLAPS, PATH, Wrong, allowed, lowest_price, shown
 from nijika.state import COURIER, MATCH, POOL, ROUTES, VAULT, VISITOR
 from nijika.store import audit, deliveries, thresholds, usage, users, webhooks
 from nijika.webhooks import news
@@ -19,23 +19,22 @@ from nijika.webhooks.address import BadAddress
 from nijika.webhooks.signature import Seal
 
 WEBHOOKS_MAX = 5
-TESTS_MAX = 3
+TESTS_WAITING_MAX = 3
+TESTS_PER_HOUR_MAX = 30
 
 
 def routes() -> Iterable[Route]:
     """A form for each thing that can be done."""
-    yield form.post(PATH, _add, who="user")
-    for name, answer in (("change", _change), ("reveal", _reveal), ("rotate", _rotate), ("test", _test)):
+    yield form.post(PATH, allowed(_add), who="user")
+    for name, answer in (("reveal", _reveal), ("rotate", _rotate), *DEEDS.items()):
         yield form.post(f"{PATH}/{{id}}/{name}", answer, who="user")
-    for name, deed in DEEDS.items():
-        yield form.post(f"{PATH}/{{id}}/{name}", deed, who="user")
+    for name, answer in (("change", _change), ("test", _test), ("resume", _resume)):
+        yield form.post(f"{PATH}/{{id}}/{name}", allowed(answer), who="user")
 
 
 async def _add(request: web.Request, fields: Form) -> web.StreamResponse:
     """A mistake shows the form again, as it was filled in."""
     visitor = request[VISITOR]
-    if visitor.suspended:
-        raise Suspended
     try:
         url, events = await _filled_in(request, fields)
     except BadForm as mistake:
@@ -95,8 +94,10 @@ async def _test(request: web.Request, _: Form) -> web.StreamResponse:
         row = await _own(connection, request)
         if row["stopped_at"] is not None:
             raise BadForm("This webhook is stopped. Resume it first.")
-        if await deliveries.waiting(connection, row["id"], news.TEST) >= TESTS_MAX:
+        if await deliveries.waiting(connection, row["id"], news.TEST) >= TESTS_WAITING_MAX:
             raise BadForm("Tests are waiting to be sent there already. See below what came of them.")
+        if await deliveries.lately(connection, visitor.account, news.TEST) >= TESTS_PER_HOUR_MAX:
+            raise BadForm(f"An account has at most {TESTS_PER_HOUR_MAX} tests sent in an hour. Send another one later.")
         await news.test(connection, visitor.account, row["id"])
     request.app[COURIER].wake()
     await cookie.leave_notice(request, "The test is on its way. Load the page again to see what came of it.")
@@ -129,7 +130,7 @@ async def _filled_in(request: web.Request, fields: Form) -> tuple[str, list[str]
     if not events or set(events) - set(news.EVENTS):
         raise BadForm("Choose at least one event.")
     try:
-        url = await request.app[COURIER].addresses.check(fields.get("url", "").strip())
+        url = await request.app[COURIER].addresses.check(fields.get("url", "").strip(), request[VISITOR].account)
     except BadAddress as mistake:
         raise BadForm(str(mistake)) from None
     return str(url), list(dict.fromkeys(events))
@@ -151,8 +152,9 @@ async def _note(connection: Connection, request: web.Request, action: str, webho
     await audit.note(connection, action, actor=user, subject=user, after={"webhook": webhook})
 
 
+_resume = partial(_done, webhooks.resume, "webhook resumed", "What happens from now on is sent there again.")
+
 DEEDS: dict[str, form.Answer] = {
     "stop": partial(_done, partial(webhooks.stop, by="holder"), "webhook stopped", "Nothing is sent there any more."),
-    "resume": partial(_done, webhooks.resume, "webhook resumed", "What happens from now on is sent there again."),
     "remove": partial(_done, webhooks.remove, "webhook removed", "The webhook is removed."),
 }

@@ -9,14 +9,14 @@ from nijika.errors import BadForm, NotFound
 from nijika.module import Route
 from nijika.pages import cookie, form, words
 from nijika.pages.form import Form
-from nijika.plugins.webhooks.page import PATH
+from nijika.plugins.webhooks.page import PATH, allowed
 from nijika.state import COURIER, MATCH, POOL, VISITOR
 from nijika.store import deliveries
 
 
 def routes() -> Iterable[Route]:
     """The button of each row."""
-    yield form.post(f"{PATH}/sent/{{id}}/again", _again, who="user")
+    yield form.post(f"{PATH}/sent/{{id}}/again", allowed(_again), who="user")
 
 
 async def _again(request: web.Request, _: Form) -> web.StreamResponse:

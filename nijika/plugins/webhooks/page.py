@@ -6,8 +6,9 @@ from typing import NamedTuple
 from aiohttp import web
 
 from nijika.database import connected
+from nijika.errors import Suspended
 from nijika.module import FREE, Route
-from nijika.pages import words
+from nijika.pages import form, words
 from nijika.pages.form import Form
 from nijika.pages.paging import paged
 from nijika.pages.render import page
@@ -74,6 +75,17 @@ async def shown(
         duration=words.duration,
         wrong=wrong,
     )
+
+
+def allowed(answer: form.Answer) -> form.Answer:
+    """Of a form that has something sent: a suspended account has nothing sent, and stops or removes at the most."""
+
+    async def checked(request: web.Request, fields: Form) -> web.StreamResponse:
+        if request[VISITOR].suspended:
+            raise Suspended
+        return await answer(request, fields)
+
+    return checked
 
 
 def lowest_price(routes: Routes) -> int | None:

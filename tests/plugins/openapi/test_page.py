@@ -35,6 +35,14 @@ async def test_the_page_has_every_call_with_its_price_and_examples(site: Gateway
     assert "<script>" not in page.text
 
 
+async def test_on_a_narrow_screen_each_cell_says_the_name_of_its_column(site: Gateway) -> None:
+    async with site.session.get("/docs") as answer:
+        page = await answer.text()
+
+    assert '<table class="stack">' in page
+    assert re.findall(r"<td(?! data-label=)[^>]*>", page) == []
+
+
 async def test_a_head_is_asked_for_as_one(site: Gateway) -> None:
     async with browser(site) as stranger:
         page = html.unescape((await stranger.page("/docs")).text)
