@@ -96,7 +96,12 @@ async def _first(
             if has_left():
                 raise CallerGone  # nothing was sent yet, and nobody wants it any more
             tried.add(visit.place)
-            answer = await _ask(upstream, visit, outbound, patience)
+            try:
+                answer = await _ask(upstream, visit, outbound, patience)
+            except Unsent:
+                if len(tried) == len(upstream.places):
+                    raise
+                continue  # this one does not wake; another one may be awake
             if answer is not None:
                 await stack.enter_async_context(visiting.pop_all())
                 return visit.place, answer
