@@ -3,6 +3,7 @@
 from yarl import URL
 
 from nijika.proxy.health import Health, State
+from nijika.proxy.http1.address import Address
 
 UNAUTHORIZED = frozenset({401, 407})
 """What these refuse are the gateway's own credentials: a caller's never get here."""
@@ -19,7 +20,7 @@ class Place:
         self.health = health
         self.in_flight = 0
         self.last_turn = -1
-        self._path = URL(self.base).raw_path.rstrip("/")
+        self._path = Address.of(self.base).path
         self._in_flight_max = in_flight_max
 
     @property
