@@ -79,7 +79,11 @@ class Traveller:
         decision = await shared.take(self.rule, self.rate, "caller")
         assert decision is not None
         if decision.passes:
-            state = (await self._state(redis) or 0) - self.rate.interval
+            held = await self._state(redis)
+            if held is None:
+                # It has expired since then, and a moment later than that of the call finds just as little.
+                return await _now(redis) + self._gone, decision
+            state = held - self.rate.interval
         assert state is not None
         moment = state - shared.ahead
         assert moment % 1000 == 0, "Redis' clock has microseconds, and nothing is lost on the way"
@@ -101,6 +105,11 @@ class Traveller:
             return None
         seconds, nanoseconds = written(text).split(".")
         return int(seconds) * SECOND + int(nanoseconds)
+
+
+async def _now(redis: "Redis") -> int:
+    seconds, microseconds = await redis.time()
+    return int(seconds * SECOND + microseconds * 1000)
 
 
 TRAVEL = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
