@@ -4,7 +4,6 @@ import asyncio
 import select
 from typing import Protocol, cast
 
-
 READ_ROUNDS = 2
 """Of the loop: in the first one asyncio's finds out that there is something to read, and reads it behind its tasks."""
 
