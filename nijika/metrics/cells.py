@@ -83,7 +83,11 @@ class Cells:
         self._cells: dict[str, memoryview[float]] = {}
         self._used = numbers.BEGIN
         self._size = 0
-        self._grow(ROOM_BYTES)
+        try:
+            self._grow(ROOM_BYTES)
+        except OSError:
+            os.close(self._descriptor)  # each number that finds no room tries it again
+            raise
         draft.replace(file)
 
     def cell(self, key: str) -> "memoryview[float]":

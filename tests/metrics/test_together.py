@@ -193,3 +193,25 @@ def test_the_folder_is_for_its_owner_alone_and_goes_with_its_run(tmp_path: Path)
 
     assert mode & 0o077 == 0
     assert not folder.path.exists()
+
+
+NO_ROOM = """
+import os, resource, signal
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # a file has no more room than this
+from nijika.metrics import requests
+
+began = len(os.listdir("/proc/self/fd"))
+for number in range(100):
+    requests.ended(f"/{number}", "GET", 200, "-", requests.Spent(0.004, 0.001, 10, 20))
+print(len(os.listdir("/proc/self/fd")) - began)
+"""
+
+
+def test_numbers_that_find_no_room_keep_no_descriptors(folder: Folder) -> None:
+    environment = os.environ | folder.environment
+
+    left = subprocess.check_output([sys.executable, "-c", NO_ROOM], cwd=ROOT, env=environment, text=True)
+
+    assert int(left) == 0

@@ -4,6 +4,9 @@ import asyncio
 import select
 from typing import Protocol, cast
 
+READ_ROUNDS = 2
+"""Of the loop: in the first one asyncio's finds out that there is something to read, and reads it behind its tasks."""
+
 
 class Listener(Protocol):
     """Who talks on a connection at the moment."""
@@ -78,9 +81,16 @@ class Connection(asyncio.Protocol):
         self._transport.write(data)
 
     async def writable(self) -> None:
-        """Return when more may be written. One at a time."""
+        """Return when more may be written. One at a time.
+
+        What has come is read before: a write to somebody who answered and hung up fails, and the answer with it.
+        """
         if self._gate is not None:
             await self._gate
+        for _ in range(READ_ROUNDS):
+            if self.is_fit:
+                return
+            await asyncio.sleep(0)
 
     def hold(self, is_held: bool) -> None:
         """Read no more from here on, or go on reading."""

@@ -33,14 +33,18 @@ async def _connected(address: Address, among: set[Connection]) -> Connection:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     sock = await start_connection(found, happy_eyeballs_delay=EYEBALLS_SECONDS, interleave=1, loop=loop)
+    connection = Connection(among)
     try:
-        _, connection = await loop.create_connection(
-            lambda: Connection(among),
+        await loop.create_connection(
+            lambda: connection,
             sock=sock,
             ssl=_verifying() if address.is_secure else None,
             server_hostname=address.host if address.is_secure else None,
         )
     except BaseException:
+        if connection in among:  # uvloop never tells it of its end, if it is cancelled in the turn in which it was made
+            connection.abort()
+            among.discard(connection)
         sock.close()
         raise
     return connection

@@ -28,6 +28,7 @@ async def send(connection: Connection, body: Body, length: int | None) -> None:
     """
     left = 0 if length is None else length
     async for piece in body.chunks():
+        await connection.writable()
         if length is None:
             connection.write(_chunk(piece))
         else:
@@ -35,7 +36,7 @@ async def send(connection: Connection, body: Body, length: int | None) -> None:
             if left < 0:
                 break
             connection.write(piece)
-        await connection.writable()
+    await connection.writable()
     if left:
         raise Broken("the body to be sent has another length than its head says")
     if length is None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,6 +11,7 @@ from nijika.proxy.http1.connection import Connection
 from nijika.proxy.http1.exchange import Exchange
 from nijika.proxy.http1.failures import Broken
 from nijika.proxy.http1.inflow import WAITING_BYTES_MAX
+from nijika.proxy.http1.pool import Pool
 from nijika.proxy.http1.request import Written
 from tests.peers.patience import within
 from tests.proxy.http1.wire import Transport
@@ -164,6 +166,30 @@ async def test_an_early_answer_stops_no_request_but_its_connection_is_not_used_a
         more.set()
         await worker.finish()
         answer.close()
+
+
+async def test_the_answer_of_a_worker_that_refuses_an_upload_and_hangs_up_is_heard() -> None:
+    """Its reset comes before the next piece is written, while the loop is busy elsewhere."""
+
+    def refuse(server: socket.socket) -> None:
+        with server.accept()[0] as line:
+            line.recv(1)
+            line.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+
+    async def upload() -> AsyncIterator[bytes]:
+        yield BLOCK
+        refusal.result(timeout=10)
+        while True:
+            yield BLOCK
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as beside:
+        refusal = beside.submit(refuse, server)
+        pool = Pool(f"http://127.0.0.1:{server.getsockname()[1]}", connect_seconds=5)
+        async with within("the refusal"):
+            answer = await pool.ask("POST", "/", {}, Made(upload))
+        assert (answer.status, await body(answer)) == (413, b"no")
+        answer.close()
+        await pool.close()
 
 
 @pytest.mark.parametrize("with_reset", [False, True])

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from nijika.proxy.http1 import pool as pools
+from nijika.proxy.http1.connection import Connection
 from nijika.proxy.http1.failures import Broken
 from tests.peers.patience import within
 from tests.proxy.http1.worker import OK, Line, Made, Pieces, asked, asking, body, saying
@@ -145,6 +146,32 @@ async def test_a_cancelled_call_ends_its_connection() -> None:
         with pytest.raises((asyncio.CancelledError, Broken)):
             await call
         await worker.finish()
+
+
+async def test_a_call_that_is_cancelled_just_when_it_is_connected_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pool would wait for the end of its connection, and the gateway for that of the pool."""
+    made = Connection.connection_made
+
+    def connection_made(self: Connection, transport: asyncio.BaseTransport) -> None:
+        made(self, transport)
+        call.cancel()
+
+    monkeypatch.setattr(Connection, "connection_made", connection_made)
+
+    async def talk(line: Line) -> None:
+        assert await line.ended() == b""
+
+    async with asking(talk) as (pool, worker):
+        call = asyncio.create_task(pool.ask("GET", "/", {}))
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await worker.finish()
+        assert len(worker.lines) == 1
+        left = len(pool._open)
+        pool._open.clear()  # of these the pool would wait for the end
+        assert left == 0
 
 
 async def test_nothing_stays_open_when_the_pool_is_closed() -> None:
