@@ -106,8 +106,8 @@ class Cells:
     def _grow(self, size: int) -> None:
         """Cells that there are stay in the smaller map, which shows the same file."""
         os.posix_fallocate(self._descriptor, 0, size)
-        self._size = size
         self._map = mmap.mmap(self._descriptor, size)
+        self._size = size
         self._tell()
 
     def _tell(self) -> None:
