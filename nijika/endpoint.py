@@ -80,9 +80,7 @@ def body(request: web.Request, upstream: str, bytes_max: int) -> Inbound:
 
 def told(request: web.Request) -> Fields:
     """What the worker is told of the call, in place of what the caller may have claimed."""
-    scheme, _, host = request.app[PUBLIC_URL].partition("://")
-    fields = forwarded(str(request[CLIENT_IP]), scheme, host.rstrip("/"))
-    fields.append(("X-Request-ID", str(request[REQUEST_ID])))
+    fields = [*forwarded(request[CLIENT_IP], request.app[PUBLIC_URL]), ("X-Request-ID", str(request[REQUEST_ID]))]
     if KEY in request:
         fields.append(("X-Nijika-Account", str(request[KEY].account)))
     return fields

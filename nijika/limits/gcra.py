@@ -7,6 +7,7 @@ import heapq
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 _SECOND = 1_000_000_000
 
@@ -19,17 +20,17 @@ class Rate:
     seconds: int
     burst: int
 
-    @property
+    @cached_property
     def interval(self) -> int:
         """Nanoseconds from one call to the next, rounded up, so that there are never more than `count`."""
         return -(-self.seconds * _SECOND // self.count)
 
-    @property
+    @cached_property
     def capacity(self) -> int:
         """Nanoseconds in which an exhausted burst comes back."""
         return self.burst * self.interval
 
-    @property
+    @cached_property
     def window(self) -> int:
         """Whole seconds in which an exhausted burst comes back."""
         return _seconds(self.capacity)
@@ -37,7 +38,7 @@ class Rate:
     def take(self, ahead: int) -> "Decision":
         """Whether one more call may pass while the theoretical arrival time is `ahead` nanoseconds from now."""
         interval = self.interval
-        after, capacity = ahead + interval, self.burst * interval
+        after, capacity = ahead + interval, self.capacity
         if after > capacity:
             return Decision(False, 0, _seconds(after - capacity), _seconds(ahead))
         return Decision(True, (capacity - after) // interval, 0, _seconds(after))

@@ -1,7 +1,7 @@
 """The third link: one reading of method, target and Host, and the route that they lead to."""
 
 import re
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
@@ -81,5 +81,11 @@ def _check_host(host: str | None) -> None:
 
 def _peer(request: web.Request) -> IPv4Address | IPv6Address:
     peer = request.transport.get_extra_info("peername") if request.transport else None
-    address = ip_address(peer[0].partition("%")[0] if peer else "0.0.0.0")  # noqa: S104 (nobody; not a binding)
+    return _address(peer[0] if peer else "0.0.0.0")  # noqa: S104 (nobody; not a binding)
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> IPv4Address | IPv6Address:
+    """Most callers come again."""
+    address = ip_address(text.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address

@@ -5,6 +5,7 @@ Source: draft-ietf-httpapi-ratelimit-headers (RateLimit, RateLimit-Policy); X-Ra
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from aiohttp import web
@@ -63,13 +64,13 @@ class Rule(Settings):
             raise ValueError("burst is of use with a limit only")
         return self
 
-    @property
+    @cached_property
     def rate(self) -> Rate:
         """The rule's `limit` as the limiter takes it."""
         assert self.limit is not None, "a rule without limit counts calls under way only"
         return Rate(self.limit.calls, self.limit.seconds, self.burst or self.limit.calls)
 
-    @property
+    @cached_property
     def path(self) -> str:
         """The prefix without its last slash: prefixes match whole segments."""
         return self.prefix.rstrip("/")

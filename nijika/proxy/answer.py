@@ -18,6 +18,10 @@ log = logging.getLogger("nijika.upstream")
 class Content(Protocol):
     """The body of an answer."""
 
+    @property
+    def has_piece(self) -> bool:
+        """Whether the next piece surely comes without waiting."""
+
     async def readany(self) -> bytes:
         """The next piece; none at the end."""
 
@@ -64,6 +68,11 @@ class Awaited:
     def url(self) -> URL:
         """Where it comes from, for the log."""
         return self._answer.url
+
+    @property
+    def has_piece(self) -> bool:
+        """Whether the next piece is here."""
+        return bool(self._unread) or self._answer.content.has_piece
 
     async def readany(self) -> bytes:
         """The next piece; none at the end. Raises UpstreamFailed, UpstreamTimeout, or what broke the caller's body."""

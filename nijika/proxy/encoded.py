@@ -30,6 +30,11 @@ class _Base64:
         self._rest = b""
         self._is_over = False
 
+    @property
+    def has_piece(self) -> bool:
+        """One of the worker's may be too little for one of ours."""
+        return False
+
     async def readany(self) -> bytes:
         """The next piece; none at the end. The head waits for the first bytes: a failure before them is a clean one."""
         encoded = b""

@@ -1,6 +1,7 @@
 """One exchange, from the caller's request to the last byte of the worker's answer."""
 
 import time
+from contextlib import ExitStack
 from functools import partial
 
 from aiohttp import web
@@ -38,7 +39,8 @@ async def forward(
     outbound = Outbound(request.method, target, request.headers if fields is None else fields, added, body)
     gateway = milliseconds_since(began)
     sent = time.perf_counter()
-    async with answer_of(upstream, outbound, partial(has_left, request), elsewhere(request)) as answer:
+    with ExitStack() as stack:
+        answer = await answer_of(stack, upstream, outbound, partial(has_left, request), elsewhere(request))
         return await relay(
             request,
             answer if contract is None else await worded(answer, contract),

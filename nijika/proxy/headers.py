@@ -5,7 +5,8 @@ Source: RFC 9110, 7.6.1 (Connection and hop-by-hop fields); RFC 7239 (Forwarded)
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 
 from multidict import CIMultiDict, MultiMapping
 
@@ -122,16 +123,17 @@ def towards_caller(fields: MultiMapping[str]) -> CIMultiDict[str]:
     return passed
 
 
-def forwarded(client_ip: str, scheme: str, host: str) -> list[tuple[str, str]]:
-    """The fields that tell the worker who asks, in both customary spellings."""
-    address = ip_address(client_ip)
-    node = f'"[{client_ip}]"' if isinstance(address, IPv6Address) else client_ip
-    return [
-        ("X-Forwarded-For", client_ip),
+@lru_cache(maxsize=4096)
+def forwarded(client: IPv4Address | IPv6Address, public_url: str) -> tuple[tuple[str, str], ...]:
+    """The fields that tell the worker who asks, and where, in both customary spellings. Most callers come again."""
+    scheme, _, host = public_url.partition("://")
+    node = f'"[{client}]"' if isinstance(client, IPv6Address) else str(client)
+    return (
+        ("X-Forwarded-For", str(client)),
         ("X-Forwarded-Proto", scheme),
         ("X-Forwarded-Host", host),
         ("Forwarded", f'for={node};proto={scheme};host="{host}"'),
-    ]
+    )
 
 
 def _passed(fields: MultiMapping[str], dropped: frozenset[str], private: tuple[str, ...]) -> CIMultiDict[str]:

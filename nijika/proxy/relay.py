@@ -43,17 +43,24 @@ async def relay(
     """
     if bill is not None:
         bill.foresee(answer.status, answer.headers)
-    response = web.StreamResponse(status=answer.status, headers=towards_caller(answer.headers))
+    response = _Response(status=answer.status, headers=towards_caller(answer.headers))
     response.headers.add("Server-Timing", timing)
     caller = _Caller(request, response, None if bill is None else DOWNLOAD_SECONDS)
     pieces = _pieces(answer)
     if bill is None:
-        await caller.write(b"")
+        if not answer.content.has_piece:
+            await caller.write(b"")  # the head does not wait for a worker that thinks
         async for piece in pieces:
             await caller.write(piece)
     else:
         await _settled(pieces, caller, bill, body)
     return response
+
+
+class _Response(web.StreamResponse):
+    """Its head goes out together with the first piece that is written, be it empty, as that of aiohttp's Response."""
+
+    _send_headers_immediately = False
 
 
 async def _settled(pieces: AsyncIterator[bytes], caller: "_Caller", bill: Bill, body: Body) -> None:
@@ -118,5 +125,4 @@ class _Caller:
 
     async def _write(self, piece: bytes) -> None:
         await self._response.prepare(self._request)
-        if piece:
-            await self._response.write(piece)
+        await self._response.write(piece)

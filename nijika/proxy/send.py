@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from nijika import traces
 from nijika.errors import CallerGone, Problem, UpstreamUnavailable
@@ -23,28 +23,19 @@ from nijika.proxy.upstream import Upstream
 log = logging.getLogger("nijika.upstream")
 
 
-@asynccontextmanager
 async def answer_of(
-    upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
-) -> AsyncIterator[Awaited]:
+    stack: ExitStack, upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
+) -> Awaited:
     """The worker's answer, head read, body still to come; its status is neither 1xx, 5xx, 401, 407, 429 nor a redirect.
 
-    It comes from the upstream, or from a fallback if nothing was sent before. `has_left` tells whether the caller did;
-    `elsewhere` is told what was waited for.
+    It comes from the upstream, or from a fallback if nothing was sent before; `stack` ends what it needs. `has_left`
+    tells whether the caller did; `elsewhere` is told what was waited for.
     Raises UpstreamFailed, UpstreamUnavailable, UpstreamTimeout, CallerGone, or what broke the caller's body.
     """
-    async with AsyncExitStack() as stack:
-        yield await _answered(stack, upstream, outbound, has_left, elsewhere)
-
-
-async def _answered(
-    stack: AsyncExitStack, upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
-) -> Awaited:
-    """The answer of the first upstream to which anything could be sent; `stack` ends what it needs."""
     try:
-        async with AsyncExitStack() as own:
+        with ExitStack() as own:
             answer = await _answer_at(own, upstream, outbound, has_left, elsewhere)
-            await stack.enter_async_context(own.pop_all())
+            stack.enter_context(own.pop_all())
             return answer
     except Unsent as unsent:
         if upstream.fallback is None:
@@ -52,11 +43,11 @@ async def _answered(
     upstream.passed_on_total += 1
     upstreams.passed_on(upstream.name, upstream.fallback.name)
     log.warning("upstream %s: nothing could be sent, %s is asked", upstream.name, upstream.fallback.name)
-    return await _answered(stack, upstream.fallback, outbound, has_left, elsewhere)
+    return await answer_of(stack, upstream.fallback, outbound, has_left, elsewhere)
 
 
 async def _answer_at(
-    stack: AsyncExitStack, upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
+    stack: ExitStack, upstream: Upstream, outbound: Outbound, has_left: Callable[[], bool], elsewhere: Elsewhere
 ) -> Awaited:
     """The answer of this very upstream. Raises Unsent where another one may be asked instead."""
     patience = Patience(upstream.timing.total)
@@ -80,15 +71,15 @@ async def _answer_at(
 
 
 async def _first(
-    stack: AsyncExitStack, counted: Counted, outbound: Outbound, has_left: Callable[[], bool]
+    stack: ExitStack, counted: Counted, outbound: Outbound, has_left: Callable[[], bool]
 ) -> tuple[Place, Exchange]:
     """The first place that somebody is at, and what it answers; `stack` keeps the visit there."""
     upstream, patience, tried = counted.upstream, counted.patience, set[Place]()
     while True:
-        async with AsyncExitStack() as visiting:
+        with ExitStack() as visiting:
             began = time.perf_counter()
             try:
-                visit = await visiting.enter_async_context(upstream.visit(tried))
+                visit = visiting.enter_context(await upstream.visit(tried))
                 if not tried:
                     await _start(upstream)
             finally:
@@ -103,7 +94,7 @@ async def _first(
                     raise
                 continue  # this one does not wake; another one may be awake
             if answer is not None:
-                await stack.enter_async_context(visiting.pop_all())
+                stack.enter_context(visiting.pop_all())
                 return visit.place, answer
 
 

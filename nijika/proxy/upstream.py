@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -106,10 +106,12 @@ class Upstream:
         """How many calls wait for their turn."""
         return len(self._queue) + (self._pacing.waiting if self._pacing else 0)
 
-    @asynccontextmanager
-    async def visit(self, tried: Set[Place]) -> AsyncIterator[Visit]:
+    async def visit(self, tried: Set[Place]) -> AbstractContextManager[Visit]:
         """A call at the best place not yet `tried`, for as long as the block runs. Raises Unsent if there is none."""
-        visit = await self._queue.turn(tried)
+        return self._stay(await self._queue.turn(tried))
+
+    @contextmanager
+    def _stay(self, visit: Visit) -> Iterator[Visit]:
         try:
             yield visit
         finally:

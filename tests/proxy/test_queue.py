@@ -31,7 +31,7 @@ class Call:
 
     async def _run(self, upstream: Upstream) -> None:
         try:
-            async with upstream.visit(self.tried) as visit:
+            with await upstream.visit(self.tried) as visit:
                 self.place = visit.place
                 await self.end
         except Unsent:
@@ -182,9 +182,9 @@ test_no_more_than_its_number_and_in_the_order_in_which_they_came = Crowd.TestCas
 
 async def test_who_waits_too_long_is_refused_and_leaves_no_trace() -> None:
     upstream = Upstream("worker", URLS[:1], room=Room(1, wait_seconds=0.05))
-    async with upstream.visit(set()):
+    with await upstream.visit(set()):
         with pytest.raises(Unsent) as refusal:
-            async with upstream.visit(set()):
+            with await upstream.visit(set()):
                 pass
         waiting = upstream.waiting
 
@@ -196,12 +196,13 @@ async def test_who_waits_too_long_is_refused_and_leaves_no_trace() -> None:
 async def test_who_waits_is_let_in_when_a_rest_is_over_although_nobody_leaves() -> None:
     upstream = Upstream("worker", URLS, room=Room(1))
     resting, well = upstream.places
-    async with upstream.visit({resting}):
+    with await upstream.visit({resting}):
         ill = Visit(resting)
         ill.unreachable("nobody is there")
         ill.leave()
-        async with within("the end of the rest"), upstream.visit(set()) as visit:
-            place, state = visit.place, visit.place.state
+        async with within("the end of the rest"):
+            with await upstream.visit(set()) as visit:
+                place, state = visit.place, visit.place.state
 
     assert (place, state, well.in_flight) == (resting, "trial", 0)
 
@@ -211,10 +212,10 @@ async def test_who_waits_for_a_place_that_then_hangs_is_refused_and_not_forgotte
     (place,) = upstream.places
 
     async def wait() -> None:
-        async with upstream.visit(set()):
+        with await upstream.visit(set()):
             pass
 
-    async with upstream.visit(set()):
+    with await upstream.visit(set()):
         waiter = asyncio.create_task(wait())
         await asyncio.sleep(0)
         assert upstream.waiting == 1
@@ -230,7 +231,7 @@ async def test_who_waits_for_the_pace_has_room_and_gives_it_back_if_refused() ->
     async with Upstream("worker", URLS[:1], pace=pace, room=Room(1)) as upstream:
         await upstream.pace()
         with pytest.raises(UpstreamUnavailable):
-            async with upstream.visit(set()):
+            with await upstream.visit(set()):
                 await upstream.pace()
 
         assert (upstream.places[0].in_flight, upstream.waiting) == (0, 0)

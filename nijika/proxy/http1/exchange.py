@@ -48,13 +48,13 @@ class Exchange:
 
         Raises Broken, or ConnectionResetError.
         """
-        self._connection.write(self._request.head)
-        if body is None:
-            self._is_sent = True
-        elif body.is_here:
-            await self._send(body)  # in one piece with the head, where the loop gathers what is written
+        if body is not None and body.is_here:
+            await self._send(body, self._request.head)
         else:
-            self._upload = asyncio.create_task(self._send(body))
+            self._connection.write(self._request.head)
+            self._is_sent = body is None
+            if body is not None:
+                self._upload = asyncio.create_task(self._send(body))
         await self._begun
 
     def close(self) -> None:
@@ -81,9 +81,9 @@ class Exchange:
         """As Listener's."""
         self._fail(Broken("it ended the connection before its answer was complete"))
 
-    async def _send(self, body: Body) -> None:
+    async def _send(self, body: Body, head: bytes = b"") -> None:
         try:
-            await send(self._connection, body, self._request.length)
+            await send(self._connection, body, self._request.length, head)
         except Exception as error:  # whatever the body raises
             failure = Broken(f"it could not be sent everything: {error or type(error).__name__}")
             failure.__cause__ = error

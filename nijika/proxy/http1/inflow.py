@@ -24,6 +24,11 @@ class Inflow:
         """Whether `take` has something to say."""
         return self._is_over or self._size > 0
 
+    @property
+    def has_piece(self) -> bool:
+        """Whether `take` gives some of the body."""
+        return self._size > 0
+
     def feed(self, piece: bytes) -> None:
         """Some more of it, or nothing."""
         if not piece:

@@ -21,26 +21,24 @@ class Body(Protocol):
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-async def send(connection: Connection, body: Body, length: int | None) -> None:
-    """Send all of `body`, which is to have `length` bytes (None: in chunks).
+async def send(connection: Connection, body: Body, length: int | None, head: bytes = b"") -> None:
+    """Send all of `body`, which is to have `length` bytes (None: in chunks), its first piece together with `head`.
 
     Raises Broken if it has not, ConnectionResetError, and what the body does.
     """
     left = 0 if length is None else length
     async for piece in body.chunks():
         await connection.writable()
-        if length is None:
-            connection.write(_chunk(piece))
-        else:
-            left -= len(piece)
-            if left < 0:
-                break
-            connection.write(piece)
+        left -= len(piece)
+        if length is not None and left < 0:
+            break
+        connection.write(head + (_chunk(piece) if length is None else piece))
+        head = b""
     await connection.writable()
-    if left:
+    if length is not None and left:
         raise Broken("the body to be sent has another length than its head says")
-    if length is None:
-        connection.write(_LAST_CHUNK)
+    if rest := head + (_LAST_CHUNK if length is None else b""):
+        connection.write(rest)
 
 
 def _chunk(piece: bytes) -> bytes:

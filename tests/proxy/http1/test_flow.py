@@ -37,6 +37,32 @@ async def line() -> AsyncIterator[tuple[Connection, Transport]]:
     theirs.close()
 
 
+async def test_a_small_body_goes_out_together_with_its_head(line: tuple[Connection, Transport]) -> None:
+    connection, transport = line
+    exchange = Exchange(connection, Written("POST", "http://x/", b"head ", 4), lambda _: None)
+
+    beginning = asyncio.create_task(exchange.begin(Pieces(b"body", is_here=True)))
+    await asyncio.sleep(0)
+    exchange.lost()
+
+    with pytest.raises(Broken):
+        await beginning
+    assert transport.written == [b"head body"]
+
+
+async def test_a_body_of_nothing_leaves_its_head_alone(line: tuple[Connection, Transport]) -> None:
+    connection, transport = line
+    exchange = Exchange(connection, Written("POST", "http://x/", b"head ", 0), lambda _: None)
+
+    beginning = asyncio.create_task(exchange.begin(Pieces(is_here=True)))
+    await asyncio.sleep(0)
+    exchange.lost()
+
+    with pytest.raises(Broken):
+        await beginning
+    assert transport.written == [b"head "]
+
+
 async def test_a_reader_that_does_not_read_stops_the_socket(line: tuple[Connection, Transport]) -> None:
     connection, transport = line
     exchange = Exchange(connection, REQUEST, lambda _: None)

@@ -22,12 +22,13 @@ class Transport(asyncio.Transport):
         self._sock = sock
         self.is_reading_paused = False
         self._is_closing = False
+        self.written: list[bytes] = []
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._sock if name == "socket" else default
 
-    def write(self, data: object) -> None:
-        pass
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
 
     def is_closing(self) -> bool:
         return self._is_closing
