@@ -61,7 +61,7 @@ class Gateway:
     def complaints(self) -> list[str]:
         """What its log says beside its requests, each line once, with how often it came."""
         lines = (_STAMP.sub("", line) for line in self.log.read_text(errors="replace").splitlines())
-        counts = Counter(line for line in lines if _COMPLAINT.search(line))
+        counts = Counter(line.partition(" request_id=")[0] for line in lines if _COMPLAINT.search(line))
         return [f"{count} x {line}" for line, count in counts.items()]
 
 
